@@ -1,0 +1,1 @@
+//! The reactor, readiness and sockets of the filch runtime.

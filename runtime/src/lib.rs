@@ -1,0 +1,1 @@
+//! filch: asyncio's model on every core.

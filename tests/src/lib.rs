@@ -1,0 +1,1 @@
+//! Test support for filch: one test file per promise stands in `tests/`.
