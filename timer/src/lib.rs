@@ -1,1 +1,26 @@
-//! The timers of the filch runtime.
+//! The timers of the filch runtime: sleeps, time limits and intervals, over one timing wheel per worker.
+//!
+//! Programs use this crate as `filch::time`. What they do not see there is the driver's half: a runtime makes one [`Timers`]
+//! per worker and a [`Handle`] for all of them, [turns](Timers::turn) them, and wakes what a turn gives back. This crate
+//! starts no thread, and the only waker it ever wakes is that of a sleeping worker.
+
+#![forbid(unsafe_code)]
+
+mod alarm;
+mod clock;
+mod current;
+mod instant;
+mod sleep;
+mod sync;
+mod timers;
+pub mod wheel;
+
+pub use clock::{Clock, Hold};
+pub use current::{Enter, Handle};
+pub use instant::Instant;
+pub use sleep::{Sleep, sleep, sleep_until};
+pub use timers::{Hooks, Stats, Timers};
+
+#[cfg(all(test, loom))]
+#[path = "../../loom-tests/timer/models/mod.rs"]
+mod models;

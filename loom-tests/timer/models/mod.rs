@@ -1,0 +1,4 @@
+//! The models of the timers.
+
+#[path = "../../harness.rs"]
+mod harness;
