@@ -1,0 +1,168 @@
+//! How a socket finds its reactor: the runtime's [`Handle`], and the one that this thread is inside of.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::marker::PhantomData;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use crate::reactor::Reactor;
+use crate::sync::{Arc, AtomicUsize, Ordering, thread_local};
+
+thread_local! {
+    static CURRENT: RefCell<Option<Handle>> = RefCell::new(None);
+}
+
+/// The reactors of one runtime, what else its sockets need of it, and which worker is at home here.
+///
+/// A clone costs one reference.
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    home: Option<usize>,
+}
+
+/// What sockets need of their runtime besides a reactor.
+#[derive(Clone, Copy)]
+pub struct Hooks {
+    /// The poll budget. Called when an operation is ready, before it is done, and never before one that may have to
+    /// wait. If it gives `Pending`, it has arranged that the task is woken, and the operation gives `Pending` too.
+    pub charge: fn(&mut Context<'_>) -> Poll<()>,
+    /// Finds the addresses of a host and port such as `"localhost:80"`. It may block in the background.
+    pub resolve: fn(String) -> Resolving,
+}
+
+/// A host name on its way to its addresses.
+pub type Resolving = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+
+/// This thread is inside a runtime until this is dropped.
+#[must_use = "the thread leaves the runtime again when this is dropped"]
+pub struct Enter {
+    previous: Option<Handle>,
+    /// It belongs to the thread that entered.
+    _not_send: PhantomData<*const ()>,
+}
+
+struct Shared {
+    reactors: Vec<Reactor>,
+    hooks: Hooks,
+    /// Counts up for sockets of threads that have no home.
+    next: AtomicUsize,
+}
+
+impl Handle {
+    /// A runtime's handle: one reactor for each of its workers. It has no home yet.
+    ///
+    /// # Panics
+    ///
+    /// If there are no reactors.
+    #[track_caller]
+    pub fn new(reactors: Vec<Reactor>, hooks: Hooks) -> Handle {
+        assert!(!reactors.is_empty(), "a runtime needs at least one reactor");
+        Handle { shared: Arc::new(Shared { reactors, hooks, next: AtomicUsize::new(0) }), home: None }
+    }
+
+    /// The same runtime, seen from worker `index`: new sockets are registered there.
+    ///
+    /// # Panics
+    ///
+    /// If the runtime has no such worker.
+    #[track_caller]
+    pub fn at(&self, index: usize) -> Handle {
+        assert!(index < self.shared.reactors.len(), "this runtime has no worker {index}");
+        Handle { shared: self.shared.clone(), home: Some(index) }
+    }
+
+    /// Takes this thread into the runtime until the guard is dropped. It nests.
+    ///
+    /// Guards must be dropped in the reverse order of entering.
+    pub fn enter(&self) -> Enter {
+        let previous = CURRENT.with(|current| current.replace(Some(self.clone())));
+        Enter { previous, _not_send: PhantomData }
+    }
+
+    /// The runtime that this thread is inside of.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[track_caller]
+    pub fn current() -> Handle {
+        match Handle::try_current() {
+            Some(handle) => handle,
+            None => panic!(
+                "there is no filch runtime on this thread: sockets must be made within the context of a filch runtime"
+            ),
+        }
+    }
+
+    /// The runtime that this thread is inside of, if any.
+    pub fn try_current() -> Option<Handle> {
+        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+    }
+
+    /// The reactors, one for each worker.
+    pub fn reactors(&self) -> &[Reactor] {
+        &self.shared.reactors
+    }
+
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.shared.hooks
+    }
+
+    /// Where a new socket belongs: the home worker, or without one the next in turn.
+    pub(crate) fn place(&self) -> usize {
+        let reactors = self.shared.reactors.len();
+        // Relaxed: any distribution is right.
+        self.home.unwrap_or_else(|| self.shared.next.fetch_add(1, Ordering::Relaxed) % reactors)
+    }
+
+    /// The worker with the fewest sources; `first`, if no other has fewer.
+    pub(crate) fn least_loaded(&self, first: usize) -> usize {
+        let others = (0..self.shared.reactors.len()).filter(|&index| index != first);
+        let by_load = std::iter::once(first).chain(others).min_by_key(|&index| self.shared.reactors[index].load());
+        by_load.unwrap_or(first)
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let workers = self.shared.reactors.len();
+        f.debug_struct("Handle").field("workers", &workers).field("home", &self.home).finish_non_exhaustive()
+    }
+}
+
+impl Default for Hooks {
+    /// No budget, and a resolver that refuses.
+    fn default() -> Hooks {
+        Hooks { charge: |_| Poll::Ready(()), resolve: |name| Box::pin(refuse(name)) }
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Enter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Enter").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Enter {
+    fn drop(&mut self) {
+        // The handle that we entered with is dropped outside of the borrow. At a thread's end there may be no slot left.
+        let entered = CURRENT.try_with(|current| current.replace(self.previous.take()));
+        drop(entered);
+    }
+}
+
+async fn refuse(name: String) -> io::Result<Vec<SocketAddr>> {
+    let text = format!("cannot look up {name:?}: this runtime was given no resolver for host names");
+    Err(io::Error::new(io::ErrorKind::Unsupported, text))
+}
