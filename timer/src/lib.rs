@@ -9,16 +9,23 @@
 mod alarm;
 mod clock;
 mod current;
+pub mod error;
 mod instant;
+mod interval;
+mod pause;
 mod sleep;
 mod sync;
+mod timeout;
 mod timers;
 pub mod wheel;
 
 pub use clock::{Clock, Hold};
 pub use current::{Enter, Handle};
 pub use instant::Instant;
+pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
+pub use pause::{advance, pause, resume};
 pub use sleep::{Sleep, sleep, sleep_until};
+pub use timeout::{Timeout, timeout, timeout_at};
 pub use timers::{Hooks, Stats, Timers};
 
 #[cfg(all(test, loom))]
