@@ -13,6 +13,7 @@ use crate::reactor::Reactor;
 use crate::sync::{Arc, AtomicUsize, Ordering, thread_local};
 
 thread_local! {
+    #[allow(clippy::missing_const_for_thread_local, reason = "loom's thread-locals have no constant form")]
     static CURRENT: RefCell<Option<Handle>> = RefCell::new(None);
 }
 
@@ -62,7 +63,14 @@ impl Handle {
     #[track_caller]
     pub fn new(reactors: Vec<Reactor>, hooks: Hooks) -> Handle {
         assert!(!reactors.is_empty(), "a runtime needs at least one reactor");
-        Handle { shared: Arc::new(Shared { reactors, hooks, next: AtomicUsize::new(0) }), home: None }
+        Handle {
+            shared: Arc::new(Shared {
+                reactors,
+                hooks,
+                next: AtomicUsize::new(0),
+            }),
+            home: None,
+        }
     }
 
     /// The same runtime, seen from worker `index`: new sockets are registered there.
@@ -73,7 +81,10 @@ impl Handle {
     #[track_caller]
     pub fn at(&self, index: usize) -> Handle {
         assert!(index < self.shared.reactors.len(), "this runtime has no worker {index}");
-        Handle { shared: self.shared.clone(), home: Some(index) }
+        Handle {
+            shared: self.shared.clone(),
+            home: Some(index),
+        }
     }
 
     /// Takes this thread into the runtime until the guard is dropped. It nests.
@@ -81,7 +92,10 @@ impl Handle {
     /// Guards must be dropped in the reverse order of entering.
     pub fn enter(&self) -> Enter {
         let previous = CURRENT.with(|current| current.replace(Some(self.clone())));
-        Enter { previous, _not_send: PhantomData }
+        Enter {
+            previous,
+            _not_send: PhantomData,
+        }
     }
 
     /// The runtime that this thread is inside of.
@@ -117,13 +131,16 @@ impl Handle {
     pub(crate) fn place(&self) -> usize {
         let reactors = self.shared.reactors.len();
         // Relaxed: any distribution is right.
-        self.home.unwrap_or_else(|| self.shared.next.fetch_add(1, Ordering::Relaxed) % reactors)
+        self.home
+            .unwrap_or_else(|| self.shared.next.fetch_add(1, Ordering::Relaxed) % reactors)
     }
 
     /// The worker with the fewest sources; `first`, if no other has fewer.
     pub(crate) fn least_loaded(&self, first: usize) -> usize {
         let others = (0..self.shared.reactors.len()).filter(|&index| index != first);
-        let by_load = std::iter::once(first).chain(others).min_by_key(|&index| self.shared.reactors[index].load());
+        let by_load = std::iter::once(first)
+            .chain(others)
+            .min_by_key(|&index| self.shared.reactors[index].load());
         by_load.unwrap_or(first)
     }
 }
@@ -131,14 +148,20 @@ impl Handle {
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let workers = self.shared.reactors.len();
-        f.debug_struct("Handle").field("workers", &workers).field("home", &self.home).finish_non_exhaustive()
+        f.debug_struct("Handle")
+            .field("workers", &workers)
+            .field("home", &self.home)
+            .finish_non_exhaustive()
     }
 }
 
 impl Default for Hooks {
     /// No budget, and a resolver that refuses.
     fn default() -> Hooks {
-        Hooks { charge: |_| Poll::Ready(()), resolve: |name| Box::pin(refuse(name)) }
+        Hooks {
+            charge: |_| Poll::Ready(()),
+            resolve: |name| Box::pin(refuse(name)),
+        }
     }
 }
 

@@ -76,7 +76,9 @@ impl Reactor {
             sources: Mutex::new(Slab::new()),
             load: AtomicUsize::new(0),
         };
-        Ok(Reactor { shared: Arc::new(shared) })
+        Ok(Reactor {
+            shared: Arc::new(shared),
+        })
     }
 
     /// The owner's turn: waits for events until `timeout` is over (`None`: for ever), notes them at their sources and
@@ -88,7 +90,7 @@ impl Reactor {
     ///
     /// After [`shutdown`](Self::shutdown), and if the system refuses to wait.
     pub fn turn(&self, timeout: Option<Duration>, ready: &mut Vec<Waker>) -> io::Result<Turned> {
-        let too_early = seeded(Bug::IoUnparkCheckedTooEarly).then(|| self.take_unpark());
+        let too_early = seeded(Bug::UnparkCheckedTooEarly).then(|| self.take_unpark());
         let mut kernel = self.shared.kernel.lock();
         let unparked = too_early.unwrap_or_else(|| self.take_unpark());
         let timeout = if unparked { Some(Duration::ZERO) } else { timeout };
@@ -109,7 +111,7 @@ impl Reactor {
         let Some(mut kernel) = self.shared.kernel.try_lock() else {
             return Ok(None);
         };
-        if seeded(Bug::IoRescuerTakesUnpark) {
+        if seeded(Bug::RescuerTakesUnpark) {
             self.take_unpark();
         }
         self.dispatch(&mut kernel, Some(Duration::ZERO), ready).map(Some)
@@ -240,7 +242,9 @@ impl Reactor {
 
 impl fmt::Debug for Reactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Reactor").field("load", &self.load()).finish_non_exhaustive()
+        f.debug_struct("Reactor")
+            .field("load", &self.load())
+            .finish_non_exhaustive()
     }
 }
 

@@ -48,7 +48,6 @@ impl Interest {
 
     /// Both together; the same as `|`, for constants.
     #[must_use = "this gives the sum and changes nothing"]
-    #[expect(clippy::should_implement_trait, reason = "the name is Tokio's, and an operator cannot be const")]
     pub const fn add(self, other: Interest) -> Interest {
         Interest(self.0 | other.0)
     }
@@ -248,6 +247,9 @@ mod tests {
     #[test]
     fn names() {
         assert_eq!(format!("{:?}", Ready::EMPTY), "EMPTY");
-        assert_eq!(format!("{:?}", Ready::READABLE | Ready::READ_CLOSED), "READABLE | READ_CLOSED");
+        assert_eq!(
+            format!("{:?}", Ready::READABLE | Ready::READ_CLOSED),
+            "READABLE | READ_CLOSED"
+        );
     }
 }

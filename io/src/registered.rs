@@ -1,7 +1,7 @@
 //! A source that is registered with a reactor: the one place where readiness meets system calls.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -65,7 +65,13 @@ impl<S: sys::Source> Registered<S> {
     ) -> io::Result<Registered<S>> {
         let reactor = handle.reactors()[place].clone();
         let (source, token) = reactor.register(&mut io, interest, kind)?;
-        Ok(Registered { io: Some(io), source, reactor, token, charge: handle.hooks().charge })
+        Ok(Registered {
+            io: Some(io),
+            source,
+            reactor,
+            token,
+            charge: handle.hooks().charge,
+        })
     }
 
     /// The source.
@@ -125,7 +131,11 @@ impl<S: sys::Source> Registered<S> {
     /// Nothing is lost: readiness stays until an operation finds that it is not true any more.
     pub async fn readiness(&self, interest: Interest) -> io::Result<Ready> {
         let seen = self.seen(interest).await;
-        if seen.ready.is_empty() { Err(gone()) } else { Ok(seen.ready) }
+        if seen.ready.is_empty() {
+            Err(gone())
+        } else {
+            Ok(seen.ready)
+        }
     }
 
     /// Tries `f` if `interest` is ready, without waiting. If `f` says `WouldBlock`, the readiness is taken back.
@@ -213,7 +223,13 @@ impl<S: sys::Source> Registered<S> {
 
     /// Waits for `interest`, or for the shutdown.
     pub(crate) async fn seen(&self, interest: Interest) -> Seen {
-        Readiness { source: &self.source, charge: self.charge, interest, key: None }.await
+        Readiness {
+            source: &self.source,
+            charge: self.charge,
+            interest,
+            key: None,
+        }
+        .await
     }
 
     /// Waits for `direction`, or for the shutdown.
@@ -330,10 +346,7 @@ impl Drop for Readiness<'_> {
 }
 
 fn is_would_block<R>(result: &io::Result<R>) -> bool {
-    result.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
-}
-
-/// Polls `f` until it is ready: for operations whose waiter is the one of their direction.
-pub(crate) async fn until<R>(f: impl FnMut(&mut Context<'_>) -> Poll<io::Result<R>>) -> io::Result<R> {
-    poll_fn(f).await
+    result
+        .as_ref()
+        .is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }

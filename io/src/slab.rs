@@ -23,7 +23,10 @@ struct Slot<T> {
 
 impl<T> Slab<T> {
     pub(crate) const fn new() -> Slab<T> {
-        Slab { slots: Vec::new(), free: Vec::new() }
+        Slab {
+            slots: Vec::new(),
+            free: Vec::new(),
+        }
     }
 
     /// Stores `value` and names it, or gives it back if the table is full.
@@ -33,7 +36,10 @@ impl<T> Slab<T> {
             // The last index stays unused, so no token equals `usize::MAX`, which callers may use for themselves.
             None if self.slots.len() >= INDEX_MASK => return Err(value),
             None => {
-                self.slots.push(Slot { generation: 0, value: None });
+                self.slots.push(Slot {
+                    generation: 0,
+                    value: None,
+                });
                 self.slots.len() - 1
             }
         };
@@ -44,7 +50,7 @@ impl<T> Slab<T> {
 
     pub(crate) fn get(&self, token: usize) -> Option<&T> {
         let slot = self.slots.get(token & INDEX_MASK)?;
-        if slot.generation != token >> INDEX_BITS && !seeded(Bug::IoNoGeneration) {
+        if slot.generation != token >> INDEX_BITS && !seeded(Bug::TokenWithoutGeneration) {
             return None;
         }
         slot.value.as_ref()
@@ -52,7 +58,10 @@ impl<T> Slab<T> {
 
     pub(crate) fn remove(&mut self, token: usize) -> Option<T> {
         let index = token & INDEX_MASK;
-        let slot = self.slots.get_mut(index).filter(|slot| slot.generation == token >> INDEX_BITS)?;
+        let slot = self
+            .slots
+            .get_mut(index)
+            .filter(|slot| slot.generation == token >> INDEX_BITS)?;
         let value = slot.value.take()?;
         slot.generation = (slot.generation + 1) & (usize::MAX >> INDEX_BITS);
         self.free.push(index);

@@ -96,8 +96,17 @@ struct Waiter {
 
 impl Source {
     pub(crate) fn new(kind: Kind) -> Source {
-        let waiters = Waiters { reader: None, writer: None, more: Vec::new(), last_key: Key::FIRST_OF_FUTURES };
-        Source { word: AtomicUsize::new(0), kind, waiters: Mutex::new(waiters) }
+        let waiters = Waiters {
+            reader: None,
+            writer: None,
+            more: Vec::new(),
+            last_key: Key::FIRST_OF_FUTURES,
+        };
+        Source {
+            word: AtomicUsize::new(0),
+            kind,
+            waiters: Mutex::new(waiters),
+        }
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -119,14 +128,17 @@ impl Source {
     /// Takes back what `seen` saw, because the operation after it found nothing, unless an event came since.
     pub(crate) fn clear(&self, seen: Seen) {
         let mut gone = seen.ready;
-        if !seeded(Bug::IoClearRemovesClosed) {
+        if !seeded(Bug::ClearRemovesClosed) {
             gone = gone - Ready::CLOSED;
         }
         let mut word = self.word.load(Ordering::Relaxed);
-        while word >> TICK_SHIFT == seen.tick || seeded(Bug::IoClearIgnoresTick) {
+        while word >> TICK_SHIFT == seen.tick || seeded(Bug::ClearIgnoresTick) {
             // Relaxed: clearing publishes nothing; a later `look` pairs with the reactor's `set`, and every exchange
             // here continues the release sequence of that `set`.
-            match self.word.compare_exchange_weak(word, word & !gone.bits(), Ordering::Relaxed, Ordering::Relaxed) {
+            match self
+                .word
+                .compare_exchange_weak(word, word & !gone.bits(), Ordering::Relaxed, Ordering::Relaxed)
+            {
                 Ok(_) => return,
                 Err(current) => word = current,
             }
@@ -140,7 +152,10 @@ impl Source {
         loop {
             let next = (word | ready.bits()).wrapping_add(TICK_ONE);
             // Release: matches the Acquire in `look`.
-            match self.word.compare_exchange_weak(word, next, Ordering::Release, Ordering::Relaxed) {
+            match self
+                .word
+                .compare_exchange_weak(word, next, Ordering::Release, Ordering::Relaxed)
+            {
                 Ok(_) => break,
                 Err(current) => word = current,
             }
@@ -152,7 +167,7 @@ impl Source {
     pub(crate) fn shut_down(&self, woken: &mut Vec<Waker>) {
         // Release: matches the Acquire in `look`.
         self.word.fetch_or(SHUTDOWN, Ordering::Release);
-        if !seeded(Bug::IoShutdownWakesNobody) {
+        if !seeded(Bug::ShutdownWakesNobody) {
             self.waiters.lock().take(Ready::ALL, woken);
         }
     }
@@ -160,12 +175,16 @@ impl Source {
     /// Waits: stores `waker` as the waiter `key` until an event for `interest` comes, and gives `None`. If one came
     /// already, nothing is stored and that is the answer.
     pub(crate) fn wait(&self, key: Key, interest: Interest, waker: &Waker) -> Option<Seen> {
-        let waiter = Waiter { waker: waker.clone(), key, wants: interest.satisfied_by() };
+        let waiter = Waiter {
+            waker: waker.clone(),
+            key,
+            wants: interest.satisfied_by(),
+        };
         let mut waiters = self.waiters.lock();
         let replaced = waiters.put(waiter);
         // Rule 3: the second look.
         let seen = self.look(interest);
-        let (removed, answer) = if seen.may_try() && !seeded(Bug::IoNoRecheck) {
+        let (removed, answer) = if seen.may_try() && !seeded(Bug::WaitWithoutRecheck) {
             (waiters.remove(key), Some(seen))
         } else {
             (None, None)
@@ -217,7 +236,8 @@ impl Waiters {
         } else {
             &mut self.writer
         };
-        let fits = waiter.wants == Interest::READABLE.satisfied_by() || waiter.wants == Interest::WRITABLE.satisfied_by();
+        let fits =
+            waiter.wants == Interest::READABLE.satisfied_by() || waiter.wants == Interest::WRITABLE.satisfied_by();
         if fits && slot.is_none() {
             *slot = Some(waiter);
         } else {

@@ -39,19 +39,19 @@ mod imp {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bug {
     /// A waiter is stored, and readiness is not looked at again.
-    IoNoRecheck,
+    WaitWithoutRecheck,
     /// Readiness is cleared although a newer event came.
-    IoClearIgnoresTick,
+    ClearIgnoresTick,
     /// A token is its slot's index alone.
-    IoNoGeneration,
+    TokenWithoutGeneration,
     /// Shutdown sets its bit and wakes nobody.
-    IoShutdownWakesNobody,
+    ShutdownWakesNobody,
     /// A rescuer's turn takes the owner's unpark.
-    IoRescuerTakesUnpark,
+    RescuerTakesUnpark,
     /// The owner looks for an unpark before it holds the lock.
-    IoUnparkCheckedTooEarly,
+    UnparkCheckedTooEarly,
     /// Clearing removes the bits that say that a direction is closed for good.
-    IoClearRemovesClosed,
+    ClearRemovesClosed,
 }
 
 /// A mutex without poisoning: what it guards is consistent after every single statement.

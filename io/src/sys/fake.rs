@@ -36,7 +36,9 @@ impl Line {
 
 impl std::fmt::Debug for Line {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Line").field("token", &self.token).finish_non_exhaustive()
+        f.debug_struct("Line")
+            .field("token", &self.token)
+            .finish_non_exhaustive()
     }
 }
 
@@ -61,9 +63,18 @@ struct State {
 }
 
 pub(crate) fn open() -> io::Result<(Kernel, Ports)> {
-    let inner = Arc::new(Inner { state: Mutex::new(State::default()), changed: Condvar::new() });
+    let inner = Arc::new(Inner {
+        state: Mutex::new(State::default()),
+        changed: Condvar::new(),
+    });
     let ports = Ports { inner: inner.clone() };
-    Ok((Kernel { inner, events: Vec::new() }, ports))
+    Ok((
+        Kernel {
+            inner,
+            events: Vec::new(),
+        },
+        ports,
+    ))
 }
 
 impl Kernel {
@@ -86,7 +97,13 @@ impl Kernel {
 
 impl Ports {
     pub(crate) fn register(&self, io: &mut impl Source, token: usize, interest: Interest) -> io::Result<()> {
-        io.registered(Line { inner: self.inner.clone(), token }, interest);
+        io.registered(
+            Line {
+                inner: self.inner.clone(),
+                token,
+            },
+            interest,
+        );
         Ok(())
     }
 

@@ -34,7 +34,13 @@ pub(crate) fn open() -> io::Result<(Kernel, Ports)> {
     let poll = mio::Poll::new()?;
     let registry = poll.registry().try_clone()?;
     let waker = mio::Waker::new(&registry, UNPARK)?;
-    Ok((Kernel { poll, events: mio::Events::with_capacity(EVENTS) }, Ports { registry, waker }))
+    Ok((
+        Kernel {
+            poll,
+            events: mio::Events::with_capacity(EVENTS),
+        },
+        Ports { registry, waker },
+    ))
 }
 
 impl Kernel {
@@ -91,7 +97,10 @@ impl Ports {
 }
 
 fn wait_readable(registry: &mio::Registry, timeout: Duration) -> io::Result<bool> {
-    let timeout = Timespec { tv_sec: timeout.as_secs() as _, tv_nsec: timeout.subsec_nanos() as _ };
+    let timeout = Timespec {
+        tv_sec: timeout.as_secs() as _,
+        tv_nsec: timeout.subsec_nanos() as _,
+    };
     let mut fds = [PollFd::new(registry, PollFlags::IN)];
     Ok(rustix::event::poll(&mut fds, Some(&timeout))? > 0)
 }
@@ -122,5 +131,9 @@ fn to_mio(interest: Interest) -> mio::Interest {
         parts[2] = Some(mio::Interest::PRIORITY);
     }
     // Errors are reported unasked; mio only wants an interest that is not empty.
-    parts.into_iter().flatten().reduce(|a, b| a | b).unwrap_or(mio::Interest::READABLE)
+    parts
+        .into_iter()
+        .flatten()
+        .reduce(|a, b| a | b)
+        .unwrap_or(mio::Interest::READABLE)
 }

@@ -1,0 +1,95 @@
+//! Reading into memory that is not initialised: the bridge between the buffers of tokio and hyper and the one function
+//! that reads ([`Registered::poll_read_uninit`]).
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::task::{Context, Poll, ready};
+
+use crate::registered::Registered;
+use crate::sys::Source;
+
+/// Reads into tokio's buffer.
+#[cfg(feature = "tokio-io")]
+pub(crate) fn poll_read_tokio<S: Source + AsFd>(
+    io: &Registered<S>,
+    cx: &mut Context<'_>,
+    buf: &mut tokio::io::ReadBuf<'_>,
+) -> Poll<io::Result<()>>
+where
+    for<'a> &'a S: Read + Write,
+{
+    // SAFETY: nothing is de-initialised:
+    // - `poll_read_uninit` hands the slice to `recv`, which only writes bytes that it received.
+    let unfilled = unsafe { buf.unfilled_mut() };
+    let read = ready!(io.poll_read_uninit(cx, unfilled))?;
+    // SAFETY: the first `read` bytes of the unfilled part are initialised:
+    // - `poll_read_uninit` was given exactly that part, and says so of the first `n` bytes after `Ok(n)`.
+    unsafe { buf.assume_init(read) };
+    buf.advance(read);
+    Poll::Ready(Ok(()))
+}
+
+/// Reads into hyper's buffer.
+#[cfg(feature = "hyper")]
+pub(crate) fn poll_read_hyper<S: Source + AsFd>(
+    io: &Registered<S>,
+    cx: &mut Context<'_>,
+    mut buf: hyper::rt::ReadBufCursor<'_>,
+) -> Poll<io::Result<()>>
+where
+    for<'a> &'a S: Read + Write,
+{
+    // SAFETY: nothing is de-initialised:
+    // - `poll_read_uninit` hands the slice to `recv`, which only writes bytes that it received.
+    let unfilled = unsafe { buf.as_mut() };
+    let read = ready!(io.poll_read_uninit(cx, unfilled))?;
+    // SAFETY: the next `read` bytes of the cursor are initialised:
+    // - `poll_read_uninit` was given exactly the part that the cursor advances over, and says so of the first `n` bytes
+    //   after `Ok(n)`.
+    unsafe { buf.advance(read) };
+    Poll::Ready(Ok(()))
+}
+
+/// Lets a source of tokio's kind read into hyper's buffer.
+#[cfg(all(feature = "tokio-io", feature = "hyper"))]
+pub(crate) fn poll_fill_hyper(
+    mut buf: hyper::rt::ReadBufCursor<'_>,
+    read: impl FnOnce(&mut tokio::io::ReadBuf<'_>) -> Poll<io::Result<()>>,
+) -> Poll<io::Result<()>> {
+    // SAFETY: nothing is de-initialised:
+    // - a `ReadBuf` lets safe code only write initialised bytes.
+    let mut inner = tokio::io::ReadBuf::uninit(unsafe { buf.as_mut() });
+    ready!(read(&mut inner))?;
+    // Were `inner` exchanged for another buffer, its count would say nothing about ours: `filled` is asked for its place.
+    let filled = inner.filled();
+    let (place, filled) = (filled.as_ptr(), filled.len());
+    // SAFETY: nothing is de-initialised, as above; only the place of the memory is looked at.
+    let ours = unsafe { buf.as_mut() };
+    assert!(
+        filled <= ours.len() && place == ours.as_ptr().cast(),
+        "the reader exchanged the buffer it was lent"
+    );
+    // SAFETY: the next `filled` bytes of the cursor are initialised:
+    // - a `ReadBuf`'s filled part is initialised, and this one begins where the cursor's memory begins.
+    unsafe { buf.advance(filled) };
+    Poll::Ready(Ok(()))
+}
+
+/// Lets a source of hyper's kind read into tokio's buffer.
+#[cfg(all(feature = "tokio-io", feature = "hyper"))]
+pub(crate) fn poll_fill_tokio(
+    buf: &mut tokio::io::ReadBuf<'_>,
+    read: impl FnOnce(hyper::rt::ReadBufCursor<'_>) -> Poll<io::Result<()>>,
+) -> Poll<io::Result<()>> {
+    // SAFETY: nothing is de-initialised:
+    // - a cursor lets safe code only write initialised bytes.
+    let mut inner = hyper::rt::ReadBuf::uninit(unsafe { buf.unfilled_mut() });
+    ready!(read(inner.unfilled()))?;
+    let filled = inner.filled().len();
+    // SAFETY: the first `filled` bytes of the unfilled part are initialised:
+    // - they are the filled part of `inner`, which is made of exactly that part; it was only lent out as a cursor, so it
+    //   cannot have been exchanged.
+    unsafe { buf.assume_init(filled) };
+    buf.advance(filled);
+    Poll::Ready(Ok(()))
+}

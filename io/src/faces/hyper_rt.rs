@@ -1,0 +1,57 @@
+//! `hyper::rt`: hyper's own traits, on the streams themselves.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+
+use crate::buf::poll_read_hyper;
+use crate::net::{TcpStream, tcp};
+
+macro_rules! reads {
+    ($($type:ty),*) => {$(
+        impl Read for $type {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                buf: ReadBufCursor<'_>,
+            ) -> Poll<io::Result<()>> {
+                poll_read_hyper(self.registered(), cx, buf)
+            }
+        }
+    )*};
+}
+
+macro_rules! writes {
+    ($($type:ty),*) => {$(
+        impl Write for $type {
+            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+                self.registered().poll_write(cx, buf)
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                self.registered().poll_write_vectored(cx, bufs)
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                true
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(self.registered().shutdown_write())
+            }
+        }
+    )*};
+}
+
+reads!(TcpStream, tcp::ReadHalf<'_>, tcp::OwnedReadHalf);
+writes!(TcpStream, tcp::WriteHalf<'_>, tcp::OwnedWriteHalf);

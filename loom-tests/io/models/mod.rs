@@ -1,0 +1,1 @@
+//! Models of readiness and of the reactor.
