@@ -1,0 +1,260 @@
+//! The blocking pool: threads for code that blocks.
+//!
+//! Threads are started on demand up to a limit and leave after a time without work. The state is one lock:
+//! whoever queues a job either takes a thread out of the idle count and owes it one wake-up, or starts a thread, or
+//! leaves the job to the threads that are busy. So no job is counted upon a thread that is about to leave.
+
+use crate::sync::{Condvar, Mutex, ThreadHandle, catch_unwind, spawn_thread};
+use crate::task::join::JoinHandle;
+use crate::task::raw::{self, Header, Runnable, Schedule};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::panic::Location;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+/// A function that runs at the begin or the end of a thread.
+pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
+
+/// How threads are made.
+#[derive(Clone)]
+pub(crate) struct ThreadConfig {
+    pub(crate) name: Arc<dyn Fn() -> String + Send + Sync>,
+    pub(crate) stack_size: Option<usize>,
+    pub(crate) on_start: Option<Hook>,
+    pub(crate) on_stop: Option<Hook>,
+}
+
+impl ThreadConfig {
+    /// Starts a thread that runs the hooks around `f`. A hook that panics is reported by the panic hook and ends nothing else.
+    pub(crate) fn spawn(&self, f: impl FnOnce() + Send + 'static) -> std::io::Result<ThreadHandle> {
+        let config = self.clone();
+        spawn_thread((self.name)(), self.stack_size, move || {
+            call(config.on_start.as_ref());
+            f();
+            call(config.on_stop.as_ref());
+        })
+    }
+}
+
+impl fmt::Debug for ThreadConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ThreadConfig").field("stack_size", &self.stack_size).finish_non_exhaustive()
+    }
+}
+
+fn call(hook: Option<&Hook>) {
+    if let Some(hook) = hook
+        && let Err(payload) = catch_unwind(|| hook())
+    {
+        std::mem::forget(payload);
+    }
+}
+
+/// A pool of threads that run blocking jobs.
+#[derive(Debug)]
+pub(crate) struct BlockingPool {
+    state: Mutex<State>,
+    /// A job for an idle thread, or the end.
+    work: Condvar,
+    /// The last thread is leaving.
+    empty: Condvar,
+    threads: ThreadConfig,
+    limit: usize,
+    keep_alive: Duration,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Runnable>,
+    /// Threads that exist.
+    threads: usize,
+    /// Threads that wait and that nobody has promised a job.
+    idle: usize,
+    /// Wake-ups that waiting threads are owed.
+    promised: usize,
+    closed: bool,
+    next_key: usize,
+    handles: HashMap<usize, ThreadHandle>,
+    /// Threads that are past their last job: joined by the next who comes along.
+    leaving: Vec<ThreadHandle>,
+}
+
+impl BlockingPool {
+    pub(crate) fn new(threads: ThreadConfig, limit: usize, keep_alive: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State::default()),
+            work: Condvar::new(),
+            empty: Condvar::new(),
+            threads,
+            limit,
+            keep_alive,
+        })
+    }
+
+    /// Queues a job. Its handle says "cancelled" if the pool is closed, or if there is no thread and none can be started.
+    pub(crate) fn spawn<F, R>(self: &Arc<Self>, job: F, location: &'static Location<'static>) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let (task, join) = raw::new(Job(Some(job)), Nowhere, location);
+        let handle = JoinHandle::new(join);
+        if let Some(refused) = self.push(task) {
+            refused.abort_and_run();
+        }
+        handle
+    }
+
+    /// Gives the job back if there is nobody to run it, ever.
+    fn push(self: &Arc<Self>, task: Runnable) -> Option<Runnable> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Some(task);
+        }
+        state.queue.push_back(task);
+        if state.idle > 0 {
+            state.idle -= 1;
+            state.promised += 1;
+            drop(state);
+            self.work.notify_one();
+            return None;
+        }
+        if state.threads < self.limit {
+            // Under the lock: the thread finds its handle filed when it leaves.
+            let pool = self.clone();
+            let key = state.next_key;
+            match self.threads.spawn(move || pool.run(key)) {
+                Ok(handle) => {
+                    state.next_key += 1;
+                    state.threads += 1;
+                    state.handles.insert(key, handle);
+                }
+                // With another thread alive the job only waits longer.
+                Err(_) if state.threads > 0 => {}
+                Err(_) => return state.queue.pop_back(),
+            }
+        }
+        let left = std::mem::take(&mut state.leaving);
+        drop(state);
+        join_all(left);
+        None
+    }
+
+    /// The life of a thread.
+    fn run(&self, key: usize) {
+        let mut state = self.state.lock();
+        loop {
+            while let Some(job) = state.queue.pop_front() {
+                drop(state);
+                job.run();
+                state = self.state.lock();
+            }
+            if state.closed {
+                break;
+            }
+            state.idle += 1;
+            let deadline = Instant::now() + self.keep_alive;
+            let stays = loop {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let (guard, timed_out) = self.work.wait_timeout(state, left);
+                state = guard;
+                if state.promised > 0 {
+                    state.promised -= 1;
+                    break true;
+                }
+                if state.closed || timed_out {
+                    state.idle -= 1;
+                    break false;
+                }
+            };
+            if !stays && state.queue.is_empty() {
+                break;
+            }
+        }
+        state.threads -= 1;
+        if let Some(handle) = state.handles.remove(&key) {
+            state.leaving.push(handle);
+        }
+        if state.threads == 0 {
+            self.empty.notify_all();
+        }
+    }
+
+    /// Takes no more jobs, drops those that did not begin, and waits for the others until `deadline` (`None`: for ever). True if
+    /// no thread is left.
+    pub(crate) fn shutdown(&self, deadline: Option<Instant>) -> bool {
+        let mut state = self.state.lock();
+        state.closed = true;
+        let jobs = std::mem::take(&mut state.queue);
+        drop(state);
+        self.work.notify_all();
+        for job in jobs {
+            job.abort_and_run();
+        }
+        let mut state = self.state.lock();
+        while state.threads > 0 {
+            match deadline {
+                None => state = self.empty.wait(state),
+                Some(deadline) => {
+                    let left = deadline.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return false;
+                    }
+                    state = self.empty.wait_timeout(state, left).0;
+                }
+            }
+        }
+        let left = std::mem::take(&mut state.leaving);
+        drop(state);
+        join_all(left);
+        true
+    }
+
+    /// Threads that exist, threads that are idle, and jobs that wait.
+    pub(crate) fn counts(&self) -> (usize, usize, usize) {
+        let state = self.state.lock();
+        (state.threads, state.idle, state.queue.len())
+    }
+}
+
+fn join_all(threads: Vec<ThreadHandle>) {
+    for thread in threads {
+        // Its panics are caught: jobs and hooks run in `catch_unwind`.
+        let _ = thread.join();
+    }
+}
+
+/// A blocking job, as a future that is ready after one poll.
+struct Job<F>(Option<F>);
+
+// The function is never pinned.
+impl<F> Unpin for Job<F> {}
+
+impl<F: FnOnce() -> R, R> Future for Job<F> {
+    type Output = R;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<R> {
+        let job = self.0.take().expect("a job is polled once");
+        Poll::Ready(job())
+    }
+}
+
+/// The scheduler of jobs: they are queued once, by `spawn`, and never wait.
+struct Nowhere;
+
+impl Schedule for Nowhere {
+    fn schedule(&self, _: Runnable) {
+        unreachable!("a job is never idle, so nobody can wake it");
+    }
+
+    fn reschedule(&self, task: Runnable) {
+        drop(task);
+        unreachable!("a job never waits");
+    }
+
+    fn release(&self, _: NonNull<Header>) {}
+}

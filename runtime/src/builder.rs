@@ -1,0 +1,237 @@
+//! How a runtime is set up.
+
+use crate::blocking::ThreadConfig;
+use crate::rt::Runtime;
+use std::fmt;
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Threads for name resolution, at most.
+pub(crate) const RESOLVERS: usize = 4;
+
+/// The environment variable that overrides the default number of workers.
+const WORKERS_VARIABLE: &str = "FILCH_WORKER_THREADS";
+
+/// Sets up a [`Runtime`].
+///
+/// ```
+/// let runtime = filch::runtime::Builder::new_multi_thread()
+///     .worker_threads(2)
+///     .thread_name("my-service")
+///     .build()?;
+/// assert_eq!(runtime.metrics().num_workers(), 2);
+/// # Ok::<_, std::io::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Builder {
+    multi_thread: bool,
+    workers: Option<usize>,
+    max_blocking_threads: usize,
+    keep_alive: Duration,
+    start_paused: bool,
+    threads: ThreadConfig,
+}
+
+/// What a runtime is built from.
+pub(crate) struct Settings {
+    pub(crate) multi_thread: bool,
+    pub(crate) workers: usize,
+    pub(crate) max_blocking_threads: usize,
+    pub(crate) keep_alive: Duration,
+    pub(crate) start_paused: bool,
+    pub(crate) threads: ThreadConfig,
+}
+
+impl Builder {
+    /// A runtime with worker threads.
+    pub fn new_multi_thread() -> Self {
+        Self::new(true)
+    }
+
+    /// A runtime without threads of its own: the thread that calls [`Runtime::block_on`] runs everything.
+    pub fn new_current_thread() -> Self {
+        Self::new(false)
+    }
+
+    fn new(multi_thread: bool) -> Self {
+        Self {
+            multi_thread,
+            workers: None,
+            max_blocking_threads: 512,
+            keep_alive: Duration::from_secs(10),
+            start_paused: false,
+            threads: ThreadConfig {
+                name: Arc::new(|| "filch-worker".to_string()),
+                stack_size: None,
+                on_start: None,
+                on_stop: None,
+            },
+        }
+    }
+
+    /// The number of worker threads. Means nothing for a current_thread runtime.
+    ///
+    /// By default as many as this process may use processors (affinity and cgroup quota considered), or what the environment variable `FILCH_WORKER_THREADS` says.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
+    pub fn worker_threads(&mut self, workers: usize) -> &mut Self {
+        assert!(workers > 0, "a runtime needs at least one worker thread, `worker_threads(0)` asks for none");
+        self.workers = Some(workers);
+        self
+    }
+
+    /// The most threads that the blocking pool may have. 512 by default. Worker threads do not count.
+    ///
+    /// # Panics
+    ///
+    /// If it is zero.
+    #[track_caller]
+    pub fn max_blocking_threads(&mut self, threads: usize) -> &mut Self {
+        assert!(threads > 0, "`max_blocking_threads(0)` would leave blocking jobs without any thread");
+        self.max_blocking_threads = threads;
+        self
+    }
+
+    /// How long a blocking thread stays without work. 10 s by default.
+    pub fn thread_keep_alive(&mut self, duration: Duration) -> &mut Self {
+        self.keep_alive = duration;
+        self
+    }
+
+    /// The name of the worker and blocking threads. "filch-worker" by default. The system may cut it (Linux: to 15 bytes).
+    ///
+    /// # Panics
+    ///
+    /// If the name contains a zero byte.
+    #[track_caller]
+    pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
+        let name = name.into();
+        assert!(!name.contains('\0'), "a thread's name cannot contain a zero byte: {name:?}");
+        self.thread_name_fn(move || name.clone())
+    }
+
+    /// A function that gives each thread its name. A name with a zero byte in it is cut there.
+    pub fn thread_name_fn(&mut self, name: impl Fn() -> String + Send + Sync + 'static) -> &mut Self {
+        self.threads.name = Arc::new(move || {
+            let mut name = name();
+            if let Some(end) = name.find('\0') {
+                name.truncate(end);
+            }
+            name
+        });
+        self
+    }
+
+    /// The size of the stacks of worker and blocking threads, in bytes. By default std's: 2 MiB.
+    pub fn thread_stack_size(&mut self, bytes: usize) -> &mut Self {
+        self.threads.stack_size = Some(bytes);
+        self
+    }
+
+    /// Runs at the begin of every worker and blocking thread. If it panics, the panic hook reports that, and the thread goes on.
+    pub fn on_thread_start(&mut self, f: impl Fn() + Send + Sync + 'static) -> &mut Self {
+        self.threads.on_start = Some(Arc::new(f));
+        self
+    }
+
+    /// Runs at the end of every worker and blocking thread. As [`on_thread_start`](Self::on_thread_start).
+    pub fn on_thread_stop(&mut self, f: impl Fn() + Send + Sync + 'static) -> &mut Self {
+        self.threads.on_stop = Some(Arc::new(f));
+        self
+    }
+
+    /// Starts with the clock paused, as by [`time::pause`](crate::time::pause).
+    pub fn start_paused(&mut self, paused: bool) -> &mut Self {
+        self.start_paused = paused;
+        self
+    }
+
+    /// Timers and sockets are always there; this does nothing, for programs that are used to asking.
+    pub fn enable_all(&mut self) -> &mut Self {
+        self
+    }
+
+    /// As [`enable_all`](Self::enable_all).
+    pub fn enable_io(&mut self) -> &mut Self {
+        self
+    }
+
+    /// As [`enable_all`](Self::enable_all).
+    pub fn enable_time(&mut self) -> &mut Self {
+        self
+    }
+
+    /// Makes the runtime and starts its threads.
+    ///
+    /// # Errors
+    ///
+    /// If the system gives no epoll, eventfd or thread: then nothing is left running. If `FILCH_WORKER_THREADS` is
+    /// set but no positive number.
+    ///
+    /// # Panics
+    ///
+    /// If [`start_paused`](Self::start_paused) was asked for in a multi_thread runtime, whose clock cannot be paused.
+    #[track_caller]
+    pub fn build(&mut self) -> io::Result<Runtime> {
+        assert!(!(self.start_paused && self.multi_thread), "the clock can be paused only in a current_thread runtime");
+        let workers = match (self.multi_thread, self.workers) {
+            (false, _) => 1,
+            (true, Some(workers)) => workers,
+            (true, None) => default_workers()?,
+        };
+        Runtime::start(Settings {
+            multi_thread: self.multi_thread,
+            workers,
+            max_blocking_threads: self.max_blocking_threads,
+            keep_alive: self.keep_alive,
+            start_paused: self.start_paused,
+            threads: self.threads.clone(),
+        })
+    }
+}
+
+impl Settings {
+    /// The threads of name resolution: without the program's hooks, which are promised worker and blocking threads.
+    pub(crate) fn resolver_threads(&self) -> ThreadConfig {
+        self.own_threads("filch-resolve")
+    }
+
+    /// The thread of the watcher.
+    pub(crate) fn watcher_threads(&self) -> ThreadConfig {
+        self.own_threads("filch-watch")
+    }
+
+    fn own_threads(&self, name: &'static str) -> ThreadConfig {
+        let stack_size = self.threads.stack_size;
+        ThreadConfig { name: Arc::new(move || name.to_string()), stack_size, on_start: None, on_stop: None }
+    }
+}
+
+fn default_workers() -> io::Result<usize> {
+    match std::env::var(WORKERS_VARIABLE) {
+        Err(std::env::VarError::NotPresent) => {
+            Ok(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
+        }
+        Ok(text) if text.parse::<NonZeroUsize>().is_ok() => Ok(text.parse().map_or(1, NonZeroUsize::get)),
+        other => {
+            let text = format!("{WORKERS_VARIABLE} must be a positive number of threads, not {other:?}");
+            Err(io::Error::new(io::ErrorKind::InvalidInput, text))
+        }
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("multi_thread", &self.multi_thread)
+            .field("worker_threads", &self.workers)
+            .field("max_blocking_threads", &self.max_blocking_threads)
+            .field("start_paused", &self.start_paused)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,87 @@
+//! The poll budget: how much ready work a task may do in one poll before it has to let others run.
+//!
+//! A task that always finds its sockets, timers and children ready would never give its thread back. So each poll
+//! starts with a budget, and every operation of the runtime that is ready charges one unit. When nothing
+//! is left the operation says `Pending` and wakes its task, which therefore goes to the end of the queue. (The idea is Tokio's.)
+//!
+//! The thread also remembers here which task it polls.
+
+use crate::task::id::Id;
+use std::cell::Cell;
+use std::task::{Context, Poll};
+
+/// Ready operations in one poll of a task. Tokio's figure.
+pub(crate) const BUDGET: u8 = 128;
+
+/// Outside of a task there is no budget: nobody waits behind.
+const UNLIMITED: u8 = u8::MAX;
+
+struct Current {
+    budget: Cell<u8>,
+    task: Cell<Option<Id>>,
+}
+
+thread_local! {
+    static CURRENT: Current = const { Current { budget: Cell::new(UNLIMITED), task: Cell::new(None) } };
+}
+
+/// Puts back what was there before, also when a poll panics.
+struct Restore {
+    budget: u8,
+    task: Option<Id>,
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        // A task may be dropped by a destructor of the thread's locals, when this one is gone already.
+        let _ = CURRENT.try_with(|current| {
+            current.budget.set(self.budget);
+            current.task.set(self.task);
+        });
+    }
+}
+
+fn enter<R>(budget: u8, task: Option<Id>, f: impl FnOnce() -> R) -> R {
+    let before = CURRENT.try_with(|current| Restore {
+        budget: current.budget.replace(budget),
+        task: current.task.replace(task),
+    });
+    let result = f();
+    drop(before);
+    result
+}
+
+/// Runs a poll (or the drop of a future) as task `id`, with a fresh budget.
+#[inline]
+pub(crate) fn with_task<R>(id: Id, f: impl FnOnce() -> R) -> R {
+    enter(BUDGET, Some(id), f)
+}
+
+/// Runs a poll of `block_on`'s own future, with a fresh budget.
+pub(crate) fn with_budget<R>(f: impl FnOnce() -> R) -> R {
+    enter(BUDGET, None, f)
+}
+
+/// The task that this thread polls.
+pub(crate) fn current_task() -> Option<Id> {
+    CURRENT.try_with(|current| current.task.get()).ok().flatten()
+}
+
+/// Charges one unit for an operation that is ready. `Pending` means that the budget is used up; the task is woken already.
+#[inline]
+pub(crate) fn charge(cx: &mut Context<'_>) -> Poll<()> {
+    let left = CURRENT.try_with(|current| match current.budget.get() {
+        0 => false,
+        UNLIMITED => true,
+        left => {
+            current.budget.set(left - 1);
+            true
+        }
+    });
+    if left.unwrap_or(true) {
+        Poll::Ready(())
+    } else {
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}

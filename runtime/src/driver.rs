@@ -1,0 +1,110 @@
+//! The one place that knows both the reactor and the timers: it turns them, and wakes what became ready after their locks are released.
+
+use crate::sync::catch_unwind;
+use filch_io::Reactor;
+use filch_timer::{Clock, Timers};
+use std::io;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+/// The reactor and the timers of one worker. Their owner turns them; another worker may, while the owner is stuck.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    reactor: Reactor,
+    timers: Arc<Timers>,
+    clock: Clock,
+}
+
+impl Driver {
+    pub(crate) fn new(clock: &Clock) -> io::Result<Self> {
+        let reactor = Reactor::new()?;
+        let timers = Arc::new(Timers::new(clock.clone(), reactor.waker()));
+        Ok(Self { reactor, timers, clock: clock.clone() })
+    }
+
+    pub(crate) fn reactor(&self) -> &Reactor {
+        &self.reactor
+    }
+
+    pub(crate) fn timers(&self) -> &Arc<Timers> {
+        &self.timers
+    }
+
+    /// Collects what is ready now.
+    pub(crate) fn turn(&self, ready: &mut Vec<Waker>) {
+        self.turn_reactor(Some(Duration::ZERO), ready);
+        self.timers.turn(self.clock.now(), ready);
+    }
+
+    /// Waits until something is ready, a timer is due, or somebody [unparks](Self::unpark), and collects what is ready.
+    pub(crate) fn park(&self, ready: &mut Vec<Waker>) {
+        let next = self.timers.park();
+        if self.clock.is_paused() {
+            self.park_paused(next, ready);
+        } else {
+            let timeout = next.map(|next| next.saturating_duration_since(self.clock.now()));
+            self.turn_reactor(timeout, ready);
+        }
+        self.timers.unpark();
+        self.timers.turn(self.clock.now(), ready);
+    }
+
+    /// Nothing runs, and time stands still: it jumps to the next timer, unless something else happens first.
+    fn park_paused(&self, next: Option<std::time::Instant>, ready: &mut Vec<Waker>) {
+        if self.turn_reactor(Some(Duration::ZERO), ready) || !ready.is_empty() {
+            return;
+        }
+        match next {
+            Some(next) if !self.clock.is_held() => self.clock.advance_to(next),
+            // A blocking job holds the clock; whatever it does in the end unparks.
+            _ => drop(self.turn_reactor(None, ready)),
+        }
+    }
+
+    /// What another worker does for a stuck owner. Leaves everything that somebody is busy with.
+    pub(crate) fn rescue(&self, ready: &mut Vec<Waker>) {
+        // A reactor that is shut down has nothing to rescue.
+        let _ = self.reactor.try_turn(ready);
+        self.timers.try_turn(self.clock.now(), ready);
+    }
+
+    /// Whether a turn would find something. For the watcher: takes nothing.
+    pub(crate) fn is_due(&self) -> bool {
+        self.timers.next_due().is_some_and(|due| due <= self.clock.now()) || self.reactor.has_events()
+    }
+
+    /// Ends the current wait, or the next one.
+    pub(crate) fn unpark(&self) {
+        self.reactor.unpark();
+    }
+
+    /// Closes both. Sockets and timers of the program that are left give errors.
+    pub(crate) fn shutdown(&self, ready: &mut Vec<Waker>) {
+        self.timers.shutdown(ready);
+        self.reactor.shutdown(ready);
+    }
+
+    /// True if the wait was ended by an unpark.
+    fn turn_reactor(&self, timeout: Option<Duration>, ready: &mut Vec<Waker>) -> bool {
+        // The system refuses to wait only on a reactor that is shut down, and then nobody parks on it any more. Should it
+        // ever refuse otherwise, the worker must not spin: a moment later it looks again.
+        match self.reactor.turn(timeout, ready) {
+            Ok(turned) => turned.unparked,
+            Err(_) => {
+                std::thread::sleep(Duration::from_millis(1));
+                true
+            }
+        }
+    }
+}
+
+/// Wakes what turns collected. A waker that panics takes nothing with it but itself.
+pub(crate) fn wake_all(ready: &mut Vec<Waker>) {
+    for waker in ready.drain(..) {
+        if let Err(payload) = catch_unwind(|| waker.wake()) {
+            // Its destructor may panic too.
+            std::mem::forget(payload);
+        }
+    }
+}

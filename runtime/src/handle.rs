@@ -1,0 +1,284 @@
+//! The handle of a runtime, and which runtime a thread is inside of.
+
+use crate::blocking::BlockingPool;
+use crate::coop;
+use crate::metrics::RuntimeMetrics;
+use crate::park::Parker;
+use crate::scheduler::shared::Shared;
+use crate::scheduler::solo::Solo;
+use crate::scheduler::worker;
+use crate::task::join::JoinHandle;
+use filch_timer::Clock;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// A way to a runtime, from any thread: to spawn onto it, to enter it.
+///
+/// A handle does not keep the runtime running. Once it is shut down, what is spawned is dropped at once and its
+/// `JoinHandle` gives a cancelled [`JoinError`](crate::task::JoinError).
+#[derive(Clone)]
+pub struct Handle {
+    inner: Arc<Inner>,
+}
+
+/// The parts of a runtime.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) blocking: Arc<BlockingPool>,
+    /// Name resolution has threads of its own: jobs of the program cannot starve it.
+    pub(crate) resolver: Arc<BlockingPool>,
+    pub(crate) io: filch_io::Handle,
+    pub(crate) timer: filch_timer::Handle,
+    pub(crate) clock: Clock,
+    /// Only in a current_thread runtime.
+    pub(crate) solo: Option<Solo>,
+}
+
+/// The kinds of runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RuntimeFlavor {
+    /// All tasks run on the thread that calls `block_on`.
+    CurrentThread,
+    /// Tasks run on worker threads.
+    MultiThread,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Handle>> = const { RefCell::new(None) };
+    /// This thread polls tasks or is in `block_on`: it must not block.
+    static DRIVING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Says that a thread is inside no runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TryCurrentError(());
+
+impl fmt::Display for TryCurrentError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(NO_RUNTIME)
+    }
+}
+
+impl std::error::Error for TryCurrentError {}
+
+const NO_RUNTIME: &str = "there is no filch runtime on this thread: this must be called from the context of one, \
+     such as inside `filch::run`, `Runtime::block_on`, a task, or after `Handle::enter`";
+
+impl Handle {
+    pub(crate) fn new(inner: Arc<Inner>) -> Self {
+        Self { inner }
+    }
+
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
+    /// The runtime that this thread is inside of.
+    ///
+    /// # Panics
+    ///
+    /// If it is inside of none.
+    #[track_caller]
+    pub fn current() -> Self {
+        match Self::try_current() {
+            Ok(handle) => handle,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// The runtime that this thread is inside of.
+    ///
+    /// # Errors
+    ///
+    /// If it is inside of none.
+    pub fn try_current() -> Result<Self, TryCurrentError> {
+        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten().ok_or(TryCurrentError(()))
+    }
+
+    /// Spawns a task onto the runtime.
+    ///
+    /// It starts even if its handle is never awaited. From a thread outside, it waits in the inbox; from a task, in the queue of
+    /// the worker that runs that task, behind those spawned before.
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        worker::spawn(&self.inner.shared, future, Location::caller())
+    }
+
+    /// Runs a function that blocks, on a thread of the blocking pool. See [`task::spawn_blocking`](crate::task::spawn_blocking).
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let handle = self.clone();
+        // A paused clock must not jump over the time that a job takes.
+        let hold = self.inner.clock.is_pausable().then(|| self.inner.clock.hold());
+        let job = move || {
+            let inside = handle.enter();
+            let result = f();
+            drop(inside);
+            if let Some(hold) = hold {
+                drop(hold);
+                handle.inner.shared.unpark_all();
+            }
+            result
+        };
+        self.inner.blocking.spawn(job, Location::caller())
+    }
+
+    /// Runs `future` on this thread until it is done, as a guest of the runtime: its tasks, timers and sockets belong there.
+    ///
+    /// On a current_thread runtime this drives nothing: some other thread has to be in [`Runtime::block_on`](crate::runtime::Runtime::block_on).
+    ///
+    /// # Panics
+    ///
+    /// If the future panics; if this thread is inside a task or another `block_on`, which would wait for itself.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let driving = self.drive("`Handle::block_on`");
+        let output = park_on(pin!(future));
+        drop(driving);
+        output
+    }
+
+    /// Takes this thread into the runtime until the guard is dropped: `spawn`, timers and sockets find it.
+    ///
+    /// Guards nest; they must be dropped in the reverse order.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        EnterGuard { _entered: self.enter_owned(), _handle: PhantomData }
+    }
+
+    /// The kind of the runtime.
+    pub fn runtime_flavor(&self) -> RuntimeFlavor {
+        if self.inner.solo.is_some() { RuntimeFlavor::CurrentThread } else { RuntimeFlavor::MultiThread }
+    }
+
+    /// What the runtime counts.
+    pub fn metrics(&self) -> RuntimeMetrics {
+        RuntimeMetrics::new(self.inner.clone())
+    }
+
+    /// Enters as worker `index`: new sockets and timers belong to that worker's reactor and wheel.
+    pub(crate) fn enter_worker(&self, index: usize) -> Entered {
+        self.enter_with(self.inner.io.at(index).enter(), self.inner.timer.at(index).enter())
+    }
+
+    pub(crate) fn enter_owned(&self) -> Entered {
+        self.enter_with(self.inner.io.enter(), self.inner.timer.enter())
+    }
+
+    fn enter_with(&self, io: filch_io::Enter, timer: filch_timer::Enter) -> Entered {
+        let previous = CURRENT.with(|current| current.replace(Some(self.clone())));
+        Entered { previous, _io: io, _timer: timer }
+    }
+
+    /// Enters to run futures on this thread.
+    #[track_caller]
+    pub(crate) fn drive(&self, what: &str) -> Driving {
+        let entered = match self.runtime_flavor() {
+            RuntimeFlavor::CurrentThread => self.enter_worker(0),
+            RuntimeFlavor::MultiThread => self.enter_owned(),
+        };
+        Driving::new(what, Some(entered))
+    }
+}
+
+/// Polls `future` until it is done; parks the thread between.
+pub(crate) fn park_on<F: Future>(mut future: Pin<&mut F>) -> F::Output {
+    let parker = Parker::new();
+    let waker = parker.waker();
+    let mut cx = Context::from_waker(&waker);
+    loop {
+        if let Poll::Ready(output) = coop::with_budget(|| future.as_mut().poll(&mut cx)) {
+            return output;
+        }
+        parker.park();
+    }
+}
+
+/// Whether this thread runs futures and so must not wait for them.
+pub(crate) fn is_driving() -> bool {
+    DRIVING.try_with(Cell::get).unwrap_or(false)
+}
+
+/// The runtime's name resolution, as sockets call it.
+pub(crate) fn resolve(name: String) -> filch_io::Resolving {
+    match Handle::try_current() {
+        Err(error) => Box::pin(async move { Err(std::io::Error::other(error)) }),
+        Ok(handle) => {
+            let job = move || std::net::ToSocketAddrs::to_socket_addrs(name.as_str()).map(Iterator::collect);
+            let lookup = handle.inner.resolver.spawn(job, Location::caller());
+            Box::pin(async move { lookup.await? })
+        }
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("flavor", &self.runtime_flavor()).finish_non_exhaustive()
+    }
+}
+
+/// This thread is inside a runtime until this is dropped. From [`Handle::enter`].
+#[must_use = "the thread leaves the runtime again when this is dropped"]
+#[derive(Debug)]
+pub struct EnterGuard<'a> {
+    _entered: Entered,
+    _handle: PhantomData<&'a Handle>,
+}
+
+/// A thread's being inside a runtime, in all three crates.
+#[derive(Debug)]
+pub(crate) struct Entered {
+    previous: Option<Handle>,
+    _io: filch_io::Enter,
+    _timer: filch_timer::Enter,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // What was there may hold the last reference to another runtime's parts: it is dropped outside of the borrow.
+        let entered = CURRENT.try_with(|current| current.replace(self.previous.take()));
+        drop(entered);
+    }
+}
+
+/// A thread's running of futures.
+#[derive(Debug)]
+pub(crate) struct Driving {
+    _entered: Option<Entered>,
+}
+
+impl Driving {
+    /// # Panics
+    ///
+    /// If the thread is at it already.
+    #[track_caller]
+    pub(crate) fn new(what: &str, entered: Option<Entered>) -> Self {
+        assert!(
+            !is_driving(),
+            "{what} was called on a thread that runs a filch runtime already, from inside a task or another `block_on`: \
+             it would block the thread that it waits for. Await the future instead, or move the call into `spawn_blocking`"
+        );
+        DRIVING.set(true);
+        Self { _entered: entered }
+    }
+}
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        let _ = DRIVING.try_with(|driving| driving.set(false));
+    }
+}

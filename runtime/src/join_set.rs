@@ -1,0 +1,298 @@
+//! A set of tasks that are joined in the order in which they end.
+
+use crate::coop;
+use crate::handle::Handle;
+use crate::spawn::{spawn, spawn_blocking};
+use crate::sync::Mutex;
+use crate::task::error::JoinError;
+use crate::task::id::Id;
+use crate::task::join::{AbortHandle, JoinHandle};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker, ready};
+
+/// A set of tasks: await whichever ends next. Dropping the set aborts those that are left.
+///
+/// ```
+/// # filch::run(async {
+/// let mut set = filch::task::JoinSet::new();
+/// for i in 0..10 {
+///     set.spawn(async move { i });
+/// }
+/// let mut sum = 0;
+/// while let Some(result) = set.join_next().await {
+///     sum += result.unwrap();
+/// }
+/// assert_eq!(sum, 45);
+/// # });
+/// ```
+pub struct JoinSet<T> {
+    /// By number of entry, which is never used again.
+    tasks: HashMap<u64, JoinHandle<T>>,
+    next: u64,
+    ended: Arc<Ended>,
+}
+
+/// The tasks of a set that have something to say.
+#[derive(Debug)]
+struct Ended(Mutex<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    entries: VecDeque<u64>,
+    waiter: Option<Waker>,
+}
+
+/// The join waker of one task of a set.
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    set: Arc<Ended>,
+}
+
+impl Wake for Entry {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.set.push(self.number);
+    }
+}
+
+impl Ended {
+    fn push(&self, number: u64) {
+        let waiter = {
+            let mut queue = self.0.lock();
+            queue.entries.push_back(number);
+            queue.waiter.take()
+        };
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
+    }
+}
+
+impl<T> JoinSet<T> {
+    /// An empty set.
+    pub fn new() -> Self {
+        let ended = Arc::new(Ended(Mutex::new(Queue::default())));
+        Self { tasks: HashMap::new(), next: 0, ended }
+    }
+
+    /// The number of tasks that were not joined yet, ended or not.
+    pub fn len(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether every task was joined.
+    pub fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+}
+
+impl<T: 'static> JoinSet<T> {
+    /// Spawns a task into the set, on the runtime of this thread.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime.
+    #[track_caller]
+    pub fn spawn<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send,
+    {
+        self.insert(spawn(future))
+    }
+
+    /// Spawns a task into the set, on the runtime of `handle`.
+    #[track_caller]
+    pub fn spawn_on<F>(&mut self, future: F, handle: &Handle) -> AbortHandle
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send,
+    {
+        self.insert(handle.spawn(future))
+    }
+
+    /// Runs a blocking job in the set, on the runtime of this thread.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a runtime.
+    #[track_caller]
+    pub fn spawn_blocking<F>(&mut self, f: F) -> AbortHandle
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send,
+    {
+        self.insert(spawn_blocking(f))
+    }
+
+    /// Runs a blocking job in the set, on the runtime of `handle`.
+    #[track_caller]
+    pub fn spawn_blocking_on<F>(&mut self, f: F, handle: &Handle) -> AbortHandle
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send,
+    {
+        self.insert(handle.spawn_blocking(f))
+    }
+
+    fn insert(&mut self, task: JoinHandle<T>) -> AbortHandle {
+        let abort = task.abort_handle();
+        let number = self.next;
+        self.next += 1;
+        self.tasks.insert(number, task);
+        // It counts as having something to say until it is asked for the first time, which leaves its waker with it.
+        self.ended.push(number);
+        abort
+    }
+
+    /// Waits for the next task to end and gives its outcome; `None` if the set is empty.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the wait is dropped no outcome is lost.
+    pub async fn join_next(&mut self) -> Option<Result<T, JoinError>> {
+        std::future::poll_fn(|cx| self.poll_join_next(cx)).await
+    }
+
+    /// As [`join_next`](Self::join_next), with the id of the task.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the wait is dropped no outcome is lost.
+    pub async fn join_next_with_id(&mut self) -> Option<Result<(Id, T), JoinError>> {
+        std::future::poll_fn(|cx| self.poll_join_next_with_id(cx)).await
+    }
+
+    /// The outcome of a task that has ended, if there is one.
+    pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
+        let waker = Waker::noop();
+        match coop::with_budget(|| self.poll_join_next(&mut Context::from_waker(waker))) {
+            Poll::Ready(result) => result,
+            Poll::Pending => None,
+        }
+    }
+
+    /// Asks for the next task that has ended. `Pending` means that some task is still running.
+    pub fn poll_join_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, JoinError>>> {
+        let next = ready!(self.poll_join_next_with_id(cx));
+        Poll::Ready(next.map(|result| result.map(|(_, value)| value)))
+    }
+
+    /// As [`poll_join_next`](Self::poll_join_next), with the id of the task.
+    pub fn poll_join_next_with_id(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(Id, T), JoinError>>> {
+        if self.tasks.is_empty() {
+            return Poll::Ready(None);
+        }
+        loop {
+            let number = {
+                let mut queue = self.ended.0.lock();
+                match queue.entries.pop_front() {
+                    Some(number) => number,
+                    None => {
+                        let old = match &queue.waiter {
+                            Some(waiter) if waiter.will_wake(cx.waker()) => None,
+                            _ => queue.waiter.replace(cx.waker().clone()),
+                        };
+                        drop(queue);
+                        drop(old);
+                        return Poll::Pending;
+                    }
+                }
+            };
+            let Some(task) = self.tasks.get_mut(&number) else { continue };
+            let id = task.id();
+            if task.is_finished() && coop::charge(cx).is_pending() {
+                // Nothing is lost: it is the first to be asked next time.
+                self.ended.0.lock().entries.push_front(number);
+                return Poll::Pending;
+            }
+            let waker = Waker::from(Arc::new(Entry { number, set: self.ended.clone() }));
+            if let Poll::Ready(result) = Pin::new(task).poll(&mut Context::from_waker(&waker)) {
+                self.tasks.remove(&number);
+                return Poll::Ready(Some(result.map(|value| (id, value))));
+            }
+        }
+    }
+
+    /// Waits for all tasks and gives their values in the order in which they ended.
+    ///
+    /// # Panics
+    ///
+    /// If a task panicked, with its panic; if a task was aborted.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the wait is dropped the set is gone: what is left is aborted, values are lost.
+    pub async fn join_all(mut self) -> Vec<T> {
+        let mut values = Vec::with_capacity(self.len());
+        while let Some(result) = self.join_next().await {
+            match result {
+                Ok(value) => values.push(value),
+                Err(error) => match error.try_into_panic() {
+                    Ok(payload) => std::panic::resume_unwind(payload),
+                    Err(error) => panic!("{error}"),
+                },
+            }
+        }
+        values
+    }
+
+    /// Aborts all tasks and waits until they have ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// If the wait is dropped the tasks are aborted all the same, and stay in the set.
+    pub async fn shutdown(&mut self) {
+        self.abort_all();
+        while self.join_next().await.is_some() {}
+    }
+
+    /// Aborts all tasks. They stay in the set until they are joined.
+    pub fn abort_all(&mut self) {
+        self.tasks.values().for_each(JoinHandle::abort);
+    }
+
+    /// Lets all tasks run on by themselves; the set is empty then.
+    pub fn detach_all(&mut self) {
+        self.tasks.clear();
+    }
+}
+
+impl<T> Drop for JoinSet<T> {
+    fn drop(&mut self) {
+        self.tasks.values().for_each(JoinHandle::abort);
+    }
+}
+
+impl<T> Default for JoinSet<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> fmt::Debug for JoinSet<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinSet").field("len", &self.len()).finish()
+    }
+}
+
+impl<T, F> FromIterator<F> for JoinSet<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    fn from_iter<I: IntoIterator<Item = F>>(futures: I) -> Self {
+        let mut set = Self::new();
+        futures.into_iter().for_each(|future| {
+            set.spawn(future);
+        });
+        set
+    }
+}

@@ -1,0 +1,49 @@
+//! The park of a thread that is no worker: how `block_on` waits.
+
+use crate::sync::{Condvar, Mutex};
+use std::sync::Arc;
+use std::task::{Wake, Waker};
+
+/// One thread's park, with one token: an unpark that comes first ends the next park at once.
+#[derive(Debug)]
+pub(crate) struct Parker {
+    token: Mutex<bool>,
+    given: Condvar,
+}
+
+impl Parker {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { token: Mutex::new(false), given: Condvar::new() })
+    }
+
+    /// Waits for the token and takes it.
+    pub(crate) fn park(&self) {
+        let mut token = self.token.lock();
+        while !*token {
+            token = self.given.wait(token);
+        }
+        *token = false;
+    }
+
+    pub(crate) fn unpark(&self) {
+        // Under the lock, so that it cannot fall between a parker's look and its wait.
+        let before = std::mem::replace(&mut *self.token.lock(), true);
+        if !before {
+            self.given.notify_one();
+        }
+    }
+
+    pub(crate) fn waker(self: &Arc<Self>) -> Waker {
+        Waker::from(self.clone())
+    }
+}
+
+impl Wake for Parker {
+    fn wake(self: Arc<Self>) {
+        self.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.unpark();
+    }
+}

@@ -1,0 +1,324 @@
+//! A runtime: its threads, its beginning and its end.
+
+use crate::builder::{Builder, Settings};
+use crate::blocking::BlockingPool;
+use crate::coop;
+use crate::driver::{Driver, wake_all};
+use crate::handle::{self, Driving, EnterGuard, Handle, Inner};
+use crate::metrics::RuntimeMetrics;
+use crate::scheduler::shared::Shared;
+use crate::scheduler::solo::Solo;
+use crate::scheduler::watcher::Watcher;
+use crate::scheduler::worker::{Context, Core};
+use crate::sync::{Condvar, Mutex, ThreadHandle};
+use crate::task::join::JoinHandle;
+use filch_timer::Clock;
+use std::fmt;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A runtime: worker threads with their queues, reactors and timers, and a pool for blocking code.
+///
+/// Most programs use [`filch::run`](crate::run) or [`#[filch::main]`](macro@crate::main), which make one.
+///
+/// Dropping a runtime drops the tasks that are left, each on a worker (of a current_thread runtime: on the
+/// dropping thread), and waits for all threads, also for blocking jobs that are running.
+///
+/// # Panics
+///
+/// Dropping a runtime inside a task or a `block_on` panics: it would have to wait there for itself.
+///
+/// ```
+/// let runtime = filch::runtime::Runtime::new()?;
+/// let sum = runtime.block_on(async {
+///     let half = filch::spawn(async { 21 });
+///     half.await.unwrap() + 21
+/// });
+/// assert_eq!(sum, 42);
+/// # Ok::<_, std::io::Error>(())
+/// ```
+pub struct Runtime {
+    handle: Handle,
+    workers: Option<Workers>,
+}
+
+/// The threads of a multi_thread runtime.
+struct Workers {
+    threads: Vec<ThreadHandle>,
+    end: Arc<End>,
+}
+
+/// Counts the workers that are left.
+struct End {
+    left: Mutex<usize>,
+    over: Condvar,
+}
+
+impl Runtime {
+    /// A multi_thread runtime with default settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`].
+    pub fn new() -> io::Result<Self> {
+        Builder::new_multi_thread().build()
+    }
+
+    pub(crate) fn start(settings: Settings) -> io::Result<Self> {
+        let clock = if settings.multi_thread { Clock::new() } else { Clock::pausable() };
+        if settings.start_paused {
+            clock.pause();
+        }
+        let drivers = (0..settings.workers).map(|_| Driver::new(&clock)).collect::<io::Result<Vec<_>>>()?;
+        let mut queues = Vec::new();
+        let shared = Arc::new_cyclic(|pool| {
+            let (shared, locals) = Shared::new(drivers, pool);
+            queues = locals;
+            shared
+        });
+        let reactors = shared.workers.iter().map(|remote| remote.driver.reactor().clone()).collect();
+        let timers = shared.workers.iter().map(|remote| remote.driver.timers().clone()).collect();
+        let mut cores: Vec<Box<Core>> = queues.into_iter().enumerate().map(|(i, queue)| Core::new(i, queue)).collect();
+        let solo = if settings.multi_thread { None } else { cores.pop().map(Solo::new) };
+        let resolver = settings.resolver_threads();
+        let inner = Inner {
+            io: filch_io::Handle::new(reactors, filch_io::Hooks { charge: coop::charge, resolve: handle::resolve }),
+            timer: filch_timer::Handle::new(clock.clone(), timers, filch_timer::Hooks { charge: coop::charge }),
+            shared,
+            blocking: BlockingPool::new(settings.threads.clone(), settings.max_blocking_threads, settings.keep_alive),
+            resolver: BlockingPool::new(resolver, crate::builder::RESOLVERS, settings.keep_alive),
+            clock,
+            solo,
+        };
+        let mut runtime = Self { handle: Handle::new(Arc::new(inner)), workers: None };
+        if settings.multi_thread {
+            runtime.start_threads(cores, &settings)?;
+        }
+        Ok(runtime)
+    }
+
+    /// Starts the watcher and the workers. If one cannot be started, those that were are joined.
+    fn start_threads(&mut self, cores: Vec<Box<Core>>, settings: &Settings) -> io::Result<()> {
+        let shared = &self.handle.inner().shared;
+        shared.watch.install()?;
+        let end = Arc::new(End { left: Mutex::new(cores.len()), over: Condvar::new() });
+        let workers = self.workers.insert(Workers { threads: Vec::new(), end: end.clone() });
+        let mut missing = cores.len();
+        let mut started = Ok(());
+        for core in cores {
+            let handle = self.handle.clone();
+            let end = end.clone();
+            match settings.threads.spawn(move || work(&handle, core, &end)) {
+                Ok(thread) => {
+                    workers.threads.push(thread);
+                    missing -= 1;
+                }
+                Err(error) => started = Err(error),
+            }
+        }
+        let watched = shared.clone();
+        let watcher = Watcher::new(shared.workers.len());
+        match settings.watcher_threads().spawn(move || watcher.run(&watched)) {
+            Ok(thread) => workers.threads.push(thread),
+            Err(error) => started = Err(error),
+        }
+        end.leave(missing, shared);
+        started
+    }
+
+    /// The handle of this runtime.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Runs a future on this thread until it is done, as the way into the runtime.
+    ///
+    /// On a multi_thread runtime the future itself is polled on this thread, and what it spawns on the workers; this thread's
+    /// waking costs a switch of threads, so work that counts belongs into tasks. On a current_thread runtime this
+    /// thread runs everything meanwhile; of several threads that call this one does so at a time.
+    ///
+    /// Tasks that are left over run on, on a multi_thread runtime, or wait for the next `block_on`.
+    ///
+    /// # Panics
+    ///
+    /// If the future panics; if this thread is inside a task or another `block_on`, which would wait for itself.
+    #[track_caller]
+    pub fn block_on<F: Future>(&self, future: F) -> F::Output {
+        let driving = self.handle.drive("`Runtime::block_on`");
+        let future = pin!(future);
+        let inner = self.handle.inner();
+        let output = match &inner.solo {
+            Some(solo) => solo.block_on(&inner.shared, future),
+            None => handle::park_on(future),
+        };
+        drop(driving);
+        output
+    }
+
+    /// As [`Handle::spawn`].
+    #[track_caller]
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.handle.spawn(future)
+    }
+
+    /// As [`Handle::spawn_blocking`].
+    #[track_caller]
+    pub fn spawn_blocking<F, R>(&self, f: F) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        self.handle.spawn_blocking(f)
+    }
+
+    /// As [`Handle::enter`].
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
+
+    /// As [`Handle::metrics`].
+    pub fn metrics(&self) -> RuntimeMetrics {
+        self.handle.metrics()
+    }
+
+    /// Shuts the runtime down and waits for its threads at most `limit`, all in all.
+    ///
+    /// A worker that is still in a poll then, or a blocking job, runs on by itself until it returns; whatever it left is dropped by the last worker to leave.
+    ///
+    /// # Panics
+    ///
+    /// Inside a task or a `block_on`, unless `limit` is zero.
+    #[track_caller]
+    pub fn shutdown_timeout(mut self, limit: Duration) {
+        self.shutdown(Some(limit));
+    }
+
+    /// Shuts the runtime down and waits for nothing: `shutdown_timeout` with zero. Can be called anywhere.
+    pub fn shutdown_background(mut self) {
+        self.shutdown(Some(Duration::ZERO));
+    }
+
+    /// The end of `run`: waits for the workers as long as it takes, for blocking jobs up to `grace`.
+    pub(crate) fn finish(mut self, grace: Duration) {
+        self.shutdown_with(None, Some(grace));
+    }
+
+    /// Shuts down; true if no thread is left.
+    #[track_caller]
+    fn shutdown(&mut self, limit: Option<Duration>) -> bool {
+        self.shutdown_with(limit, limit)
+    }
+
+    #[track_caller]
+    fn shutdown_with(&mut self, limit: Option<Duration>, blocking_limit: Option<Duration>) -> bool {
+        let inner = self.handle.inner().clone();
+        // A limit that no clock reaches is none.
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let waits = limit != Some(Duration::ZERO);
+        let wedged = waits && handle::is_driving();
+        // Everything that needs no waiting is done first, whatever follows.
+        let workers = self.workers.take();
+        match &inner.solo {
+            Some(solo) => {
+                let entered = self.handle.enter_worker(0);
+                solo.shutdown(&inner.shared);
+                drop(entered);
+            }
+            None => inner.shared.close(),
+        }
+        if wedged {
+            inner.blocking.shutdown(Some(Instant::now()));
+            inner.resolver.shutdown(Some(Instant::now()));
+            assert!(
+                std::thread::panicking(),
+                "a filch runtime was dropped inside a task or a `block_on`, where it cannot wait for its threads. \
+                 Drop it elsewhere, for example in `spawn_blocking`, or use `shutdown_background`"
+            );
+            return false;
+        }
+        let mut over = workers.is_none_or(|workers| workers.join(deadline));
+        // Workers that need long to end do not use up the jobs' time.
+        let blocking_deadline = match blocking_limit == limit {
+            true => deadline,
+            false => blocking_limit.and_then(|limit| Instant::now().checked_add(limit)),
+        };
+        for pool in [&inner.blocking, &inner.resolver] {
+            over &= pool.shutdown(blocking_deadline);
+        }
+        over
+    }
+}
+
+impl Drop for Runtime {
+    #[track_caller]
+    fn drop(&mut self) {
+        // What a shutdown by name has done is not there to be done again.
+        self.shutdown(None);
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}
+
+/// The thread of a worker.
+fn work(handle: &Handle, core: Box<Core>, end: &End) {
+    let shared = &handle.inner().shared;
+    let driving = Driving::new("a worker", Some(handle.enter_worker(core.index())));
+    Context::new(shared.clone(), core).enter(Context::run);
+    end.leave(1, shared);
+    drop(driving);
+}
+
+impl End {
+    /// Some workers are gone, or will never come. The last one closes the house.
+    fn leave(&self, workers: usize, shared: &Shared) {
+        let last = {
+            let mut left = self.left.lock();
+            *left -= workers;
+            *left == 0 && workers > 0
+        };
+        if last {
+            let mut ready = Vec::new();
+            for remote in &shared.workers {
+                remote.driver.shutdown(&mut ready);
+            }
+            wake_all(&mut ready);
+            shared.watch.ring();
+            self.over.notify_all();
+        }
+    }
+}
+
+impl Workers {
+    /// Waits for the threads until `deadline` (`None`: for ever). True if they are gone.
+    fn join(self, deadline: Option<Instant>) -> bool {
+        let mut left = self.end.left.lock();
+        while *left > 0 {
+            match deadline {
+                None => left = self.end.over.wait(left),
+                Some(deadline) => {
+                    let rest = deadline.saturating_duration_since(Instant::now());
+                    if rest.is_zero() {
+                        return false;
+                    }
+                    left = self.end.over.wait_timeout(left, rest).0;
+                }
+            }
+        }
+        drop(left);
+        for thread in self.threads {
+            // Tasks' and hooks' panics are caught on the thread.
+            let _ = thread.join();
+        }
+        true
+    }
+}

@@ -1,0 +1,22 @@
+//! The scheduler: workers that run tasks from their own queues and take from each other's.
+//!
+//! ```text
+//!                spawn, yield        wake by a running task      from outside
+//!                     |                       |                       |
+//!                     v                       v                       v
+//!   worker 0:  [queue, FIFO]  <- displaced - [slot]              [inbox shards]
+//!   worker 1:  [queue]                       [slot]
+//!                     ^ thieves take half          ^ rescuers, when the owner is stuck
+//! ```
+//!
+//! [`worker`] is the loop, [`idle`] who sleeps and who is woken, [`inbox`] the way in from outside, [`owned`] the lists of live
+//! tasks, [`watcher`] what is done for a worker that is stuck in a long poll.
+
+pub(crate) mod current;
+pub(crate) mod idle;
+pub(crate) mod inbox;
+pub(crate) mod owned;
+pub(crate) mod shared;
+pub(crate) mod solo;
+pub(crate) mod watcher;
+pub(crate) mod worker;

@@ -1,0 +1,138 @@
+//! The live tasks of one worker, and what lets a task find its scheduler without counting references to it.
+//!
+//! A task holds a plain pointer to the [`Owned`] that it was spawned into. It is good for as long as the task stands in that
+//! list, for an `Owned` that is dropped with a task in it ends the process. Whoever uses the pointer
+//! holds the task's runnable, so the task is not complete, so it stands in the list.
+//! After a thread has handed the runnable over it must not use the pointer again: the task may run, end, and let the scheduler go meanwhile.
+//! That is why [`Pool::submit`] is given a `Weak`, to make an `Arc` of it first.
+
+use crate::sync::Mutex;
+use crate::task::join::JoinHandle;
+use crate::task::list::TaskList;
+use crate::task::raw::{self, Header, Runnable, Schedule};
+use std::panic::Location;
+use std::ptr::NonNull;
+use std::sync::{Arc, Weak};
+
+/// The scheduler, as its tasks see it.
+pub(crate) trait Pool: Send + Sync + Sized + 'static {
+    /// A task was woken or aborted.
+    fn submit(pool: &Weak<Self>, task: Runnable);
+
+    /// The task that this thread just polled was woken during its poll.
+    fn resubmit(pool: &Weak<Self>, task: Runnable);
+
+    /// The last task of a closed list is gone.
+    fn drained(pool: &Weak<Self>);
+}
+
+/// One list of live tasks, at a fixed place in memory.
+#[derive(Debug)]
+pub(crate) struct Owned<P: Pool>(Box<Home<P>>);
+
+#[derive(Debug)]
+struct Home<P> {
+    pool: Weak<P>,
+    tasks: Mutex<Tasks>,
+}
+
+#[derive(Debug, Default)]
+struct Tasks {
+    list: TaskList,
+    /// No task may enter any more.
+    closed: bool,
+}
+
+impl<P: Pool> Owned<P> {
+    pub(crate) fn new(pool: Weak<P>) -> Self {
+        Self(Box::new(Home { pool, tasks: Mutex::new(Tasks::default()) }))
+    }
+
+    /// Makes a task and enters it. There is no runnable if the list is closed: then the future is dropped here, and the handle says so.
+    pub(crate) fn spawn<F>(&self, future: F, location: &'static Location<'static>) -> (Option<Runnable>, JoinHandle<F::Output>)
+    where
+        F: Future + 'static,
+    {
+        let (runnable, join) = raw::new(future, HomeRef(NonNull::from(&*self.0)), location);
+        let entered = {
+            let mut tasks = self.0.tasks.lock();
+            if !tasks.closed {
+                tasks.list.insert(&runnable);
+            }
+            !tasks.closed
+        };
+        let handle = JoinHandle::new(join);
+        if entered {
+            return (Some(runnable), handle);
+        }
+        // The run of an aborted task drops its future. `release` finds that it stands in no list.
+        runnable.abort_and_run();
+        (None, handle)
+    }
+
+    /// Lets no further task in and aborts those that are there.
+    pub(crate) fn close(&self, runnables: &mut Vec<Runnable>) {
+        let mut tasks = self.0.tasks.lock();
+        tasks.closed = true;
+        tasks.list.abort_all(runnables);
+    }
+
+    /// Whether the list is closed and empty.
+    pub(crate) fn is_drained(&self) -> bool {
+        let tasks = self.0.tasks.lock();
+        tasks.closed && tasks.list.len() == 0
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.tasks.lock().list.len()
+    }
+}
+
+impl<P: Pool> Drop for Owned<P> {
+    fn drop(&mut self) {
+        if self.0.tasks.lock().list.len() != 0 {
+            eprintln!("filch: a scheduler was dropped before its tasks; this is a bug in filch");
+            std::process::abort();
+        }
+    }
+}
+
+/// A task's pointer to its home.
+struct HomeRef<P: Pool>(NonNull<Home<P>>);
+
+impl<P: Pool> HomeRef<P> {
+    fn home(&self) -> &Home<P> {
+        // SAFETY: see the head of this file: the caller holds the runnable, or runs the task, and has not given it away yet.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<P: Pool> Schedule for HomeRef<P> {
+    fn schedule(&self, task: Runnable) {
+        P::submit(&self.home().pool, task);
+    }
+
+    fn reschedule(&self, task: Runnable) {
+        P::resubmit(&self.home().pool, task);
+    }
+
+    fn release(&self, task: NonNull<Header>) {
+        let home = self.home();
+        let last_of_closed = {
+            let mut tasks = home.tasks.lock();
+            if !tasks.list.remove(task) {
+                return;
+            }
+            tasks.closed && tasks.list.len() == 0
+        };
+        // The thread that runs a task holds the pool, so the home is good for this.
+        if last_of_closed {
+            P::drained(&home.pool);
+        }
+    }
+}
+
+/// The pool of a runtime, kept alive over a hand-over.
+pub(crate) fn upgrade<P: Pool>(pool: &Weak<P>) -> Arc<P> {
+    pool.upgrade().expect("a pool outlives its listed tasks")
+}

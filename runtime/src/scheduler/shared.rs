@@ -1,0 +1,178 @@
+//! What all workers of a runtime, and everybody outside, share.
+
+use crate::driver::Driver;
+use crate::scheduler::idle::Idle;
+use crate::scheduler::inbox::Inbox;
+use crate::scheduler::owned::Owned;
+use crate::scheduler::watcher::{Pulse, Watch};
+use crate::sync::deque::{Local, Stealer};
+use crate::sync::{AtomicBool, AtomicUsize, Ordering};
+use crate::task::raw::{Runnable, Slot};
+use crossbeam_utils::CachePadded;
+use std::sync::Weak;
+
+/// The scheduler's part of a runtime.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) workers: Box<[CachePadded<Remote>]>,
+    pub(crate) inbox: Inbox,
+    pub(crate) idle: Idle,
+    pub(crate) watch: Watch,
+    /// The runtime is shutting down: workers leave when no task is left.
+    closing: AtomicBool,
+}
+
+/// The part of a worker that others reach.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    pub(crate) stealer: Stealer<Runnable>,
+    /// The task that the running one just woke: it runs next, on this worker.
+    pub(crate) slot: Slot,
+    pub(crate) driver: Driver,
+    /// The tasks that were spawned here.
+    pub(crate) owned: Owned<Shared>,
+    /// A hint for thieves: there are at least two in the queue.
+    pub(crate) surplus: AtomicBool,
+    /// What the watcher looks at and raises.
+    pub(crate) pulse: Pulse,
+    pub(crate) counters: Counters,
+}
+
+/// Counters that only their worker writes, so that counting costs no exchange.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    pub(crate) parks: Counter,
+    pub(crate) steals: Counter,
+    pub(crate) rescues: Counter,
+    pub(crate) slot_polls: Counter,
+    pub(crate) turns: Counter,
+}
+
+#[derive(Debug)]
+pub(crate) struct Counter(AtomicUsize);
+
+impl Counter {
+    pub(crate) fn new() -> Self {
+        Self(AtomicUsize::new(0))
+    }
+
+    /// Adds one. Only the one worker that owns the counter.
+    #[inline]
+    pub(crate) fn bump(&self) {
+        // Relaxed, and no exchange: there is one writer, and readers want no more than a number.
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    /// The shared part of one worker for each driver, and the queues that their cores own.
+    pub(crate) fn new(drivers: Vec<Driver>, pool: &Weak<Self>) -> (Self, Vec<Local<Runnable>>) {
+        let queues: Vec<Local<Runnable>> = drivers.iter().map(|_| Local::new()).collect();
+        let workers: Box<[_]> = drivers
+            .into_iter()
+            .zip(&queues)
+            .map(|(driver, queue)| CachePadded::new(Remote::new(driver, queue, pool)))
+            .collect();
+        let shared = Self {
+            inbox: Inbox::new(workers.len()),
+            idle: Idle::new(workers.len()),
+            workers,
+            watch: Watch::new(),
+            closing: AtomicBool::new(false),
+        };
+        (shared, queues)
+    }
+
+    /// Takes a runnable from a thread that is no worker of this runtime.
+    pub(crate) fn inject(&self, task: Runnable) {
+        self.inbox.push(task);
+        self.wake_one(self.idle.notify());
+    }
+
+    /// Unparks the worker that was chosen.
+    pub(crate) fn wake_one(&self, chosen: Option<usize>) {
+        if let Some(worker) = chosen {
+            self.workers[worker].driver.unpark();
+        }
+    }
+
+    /// Lets no further task in, aborts those that are there, and sends the workers home when all are gone.
+    pub(crate) fn close(&self) {
+        let mut runnables = Vec::new();
+        for remote in &self.workers {
+            remote.owned.close(&mut runnables);
+        }
+        for task in runnables {
+            self.inbox.push(task);
+        }
+        // Release: a worker that sees the mark sees the closed lists.
+        self.closing.store(true, Ordering::Release);
+        self.unpark_all();
+    }
+
+    pub(crate) fn unpark_all(&self) {
+        for remote in &self.workers {
+            remote.driver.unpark();
+        }
+    }
+
+    /// Whether the runtime shuts down and its last task is gone.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_closing() && self.workers.iter().all(|remote| remote.owned.is_drained())
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// Work that a worker must not sleep over. Behind a fence, see [`Idle`].
+    pub(crate) fn has_announced_work(&self) -> bool {
+        !self.inbox.is_empty() || self.has_stuck_worker()
+    }
+
+    /// Whether the watcher asks for help for a worker. One load, as long as it does not.
+    #[inline]
+    pub(crate) fn has_stuck_worker(&self) -> bool {
+        self.watch.has_trouble() && self.workers.iter().any(|remote| remote.pulse.is_stuck())
+    }
+
+    /// Whether a worker other than `thief` has more in its queue than it can run next. Looks at the queues themselves.
+    pub(crate) fn has_surplus(&self, thief: usize) -> bool {
+        self.workers.iter().enumerate().any(|(index, remote)| index != thief && remote.stealer.len() >= 2)
+    }
+
+    /// Whether something waits for a worker that is busy: in its slot, its queue, its reactor or its timers.
+    pub(crate) fn waits_for(&self, worker: usize) -> bool {
+        let remote = &self.workers[worker];
+        !remote.slot.is_empty() || !remote.stealer.is_empty() || remote.driver.is_due()
+    }
+
+    /// Whether some worker is not parked.
+    pub(crate) fn has_running_worker(&self) -> bool {
+        (0..self.workers.len()).any(|worker| !self.idle.is_parked(worker))
+    }
+}
+
+impl Remote {
+    fn new(driver: Driver, queue: &Local<Runnable>, pool: &Weak<Shared>) -> Self {
+        Self {
+            stealer: queue.stealer(),
+            slot: Slot::new(),
+            driver,
+            owned: Owned::new(pool.clone()),
+            surplus: AtomicBool::new(false),
+            pulse: Pulse::new(),
+            counters: Counters {
+                parks: Counter::new(),
+                steals: Counter::new(),
+                rescues: Counter::new(),
+                slot_polls: Counter::new(),
+                turns: Counter::new(),
+            },
+        }
+    }
+}

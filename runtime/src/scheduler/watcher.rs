@@ -1,0 +1,224 @@
+//! The watcher: a thread that looks, at most once a millisecond and only while some worker runs, whether a worker is stuck in a long
+//! poll while work waits for it.
+//!
+//! A worker beats its [`Pulse`] at the begin and the end of each poll: a plain store in its own line. The watcher
+//! keeps the time. A worker whose beat is odd and the same at two looks has been in one poll for a millisecond. If something waits in its
+//! slot, its queue, its reactor or its timers, the watcher announces it as stuck: a flag, then the same election
+//! of a sleeper as for a push from outside. Whoever is elected finds the flag in its search and serves the stuck
+//! worker's things; a worker that is busy with short polls sees it at its next turn of the driver.
+//!
+//! A worker that polls briskly but did not come to turn its driver since the last look is asked to: so the bound
+//! on that is in time as well as in polls, and no poll reads a clock.
+//!
+//! While everybody sleeps the watcher does too. A worker that leaves its park sets the alarm if it is not set; the watcher, before
+//! it lets the alarm be, looks once more whether somebody has just started:
+//!
+//! ```text
+//! worker:   clear own idle bit;  fence;  alarm not set? -> set it
+//! watcher:  mark alarm unset;    fence;  some idle bit clear? -> set it
+//! ```
+
+use crate::alarm::Alarm;
+use crate::scheduler::shared::Shared;
+use crate::sync::{AtomicBool, AtomicUsize, Bug, Ordering, fence, seeded};
+use std::io;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Between two looks. A poll is called long after one to two of these.
+pub(crate) const LOOK: Duration = Duration::from_millis(1);
+
+/// A worker's sign of life, and what the watcher asks for.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    /// Odd while a task is polled.
+    beat: AtomicUsize,
+    /// The driver waits for its turn.
+    driver_due: AtomicBool,
+    /// Somebody else should serve this worker's things.
+    stuck: AtomicBool,
+}
+
+impl Pulse {
+    pub(crate) fn new() -> Self {
+        Self { beat: AtomicUsize::new(0), driver_due: AtomicBool::new(false), stuck: AtomicBool::new(false) }
+    }
+
+    /// The begin or the end of a poll. Only the worker itself.
+    #[inline]
+    pub(crate) fn beat(&self) {
+        // Relaxed, and no exchange: one writer, and the watcher only compares.
+        self.beat.store(self.beat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// The number of polls so far.
+    pub(crate) fn polls(&self) -> usize {
+        self.beat.load(Ordering::Relaxed).div_ceil(2)
+    }
+
+    /// Whether the watcher asks for a turn of the driver.
+    #[inline]
+    pub(crate) fn is_driver_due(&self) -> bool {
+        self.driver_due.load(Ordering::Relaxed)
+    }
+
+    /// The driver has its turn.
+    #[inline]
+    pub(crate) fn driver_turns(&self) {
+        if self.is_driver_due() {
+            self.driver_due.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether help was asked for. Behind a fence, see [`Idle`](super::idle::Idle).
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
+    /// Takes on the help that was asked for.
+    pub(crate) fn take_stuck(&self) -> bool {
+        // Acquire: what the watcher saw, the rescuer sees.
+        self.is_stuck() && self.stuck.swap(false, Ordering::Acquire)
+    }
+}
+
+/// The alarm, as the workers see it.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// The alarm is set, or the watcher is looking.
+    armed: AtomicBool,
+    /// Some worker was found stuck at the last look.
+    trouble: AtomicBool,
+    /// Not there in a runtime without a watcher.
+    alarm: OnceLock<Alarm>,
+}
+
+impl Watch {
+    pub(crate) fn new() -> Self {
+        Self { armed: AtomicBool::new(false), trouble: AtomicBool::new(false), alarm: OnceLock::new() }
+    }
+
+    /// From now on there is a watcher.
+    pub(crate) fn install(&self) -> io::Result<()> {
+        let _ = self.alarm.set(Alarm::new()?);
+        Ok(())
+    }
+
+    /// A worker has left its park.
+    pub(crate) fn started(&self) {
+        // Between the idle bit and the look at the mark; matches the one in `rest`.
+        fence(Ordering::SeqCst);
+        self.arm();
+    }
+
+    /// True if this call armed what was not armed.
+    pub(crate) fn arm(&self) -> bool {
+        // Relaxed look first: it is armed nearly always.
+        let arms = !self.armed.load(Ordering::Relaxed) && !self.armed.swap(true, Ordering::AcqRel);
+        if arms {
+            self.set_alarm();
+        }
+        arms
+    }
+
+    /// The watcher saw nobody run and wants to sleep. True if it may; else the alarm is set again.
+    pub(crate) fn rest(&self, somebody_runs: impl Fn() -> bool) -> bool {
+        self.armed.store(false, Ordering::Release);
+        if seeded(Bug::WatcherNoRecheck) {
+            return true;
+        }
+        // Between the mark and the look at the idle bits; matches the one in `started`.
+        fence(Ordering::SeqCst);
+        !(somebody_runs() && self.arm())
+    }
+
+    pub(crate) fn set_alarm(&self) {
+        if let Some(alarm) = self.alarm.get() {
+            alarm.set(LOOK);
+        }
+    }
+
+    /// Makes the watcher look now, to find that it is not needed any more.
+    pub(crate) fn ring(&self) {
+        if let Some(alarm) = self.alarm.get() {
+            alarm.set(Duration::from_nanos(1));
+        }
+    }
+
+    #[inline]
+    pub(crate) fn has_trouble(&self) -> bool {
+        self.trouble.load(Ordering::Relaxed)
+    }
+}
+
+/// What the watcher remembers from look to look.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    seen: Vec<Seen>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    beat: usize,
+    turns: usize,
+    /// The worker was running at the last look.
+    running: bool,
+}
+
+impl Watcher {
+    pub(crate) fn new(workers: usize) -> Self {
+        Self { seen: vec![Seen::default(); workers] }
+    }
+
+    /// The thread of the watcher.
+    pub(crate) fn run(mut self, shared: &Shared) {
+        let Some(alarm) = shared.watch.alarm.get() else { return };
+        loop {
+            alarm.wait();
+            if shared.is_over() {
+                return;
+            }
+            if self.look(shared) {
+                shared.watch.set_alarm();
+            } else {
+                shared.watch.rest(|| shared.has_running_worker());
+            }
+        }
+    }
+
+    /// One look at every worker. True if any of them runs.
+    pub(crate) fn look(&mut self, shared: &Shared) -> bool {
+        let mut anyone_runs = false;
+        let mut trouble = false;
+        for (index, (remote, seen)) in shared.workers.iter().zip(&mut self.seen).enumerate() {
+            if shared.idle.is_parked(index) {
+                seen.running = false;
+                continue;
+            }
+            anyone_runs = true;
+            let now =
+                Seen { beat: remote.pulse.beat.load(Ordering::Relaxed), turns: remote.counters.turns.get(), running: true };
+            let before = std::mem::replace(seen, now);
+            if !before.running {
+                continue;
+            }
+            if now.beat % 2 == 1 && now.beat == before.beat {
+                if shared.waits_for(index) {
+                    trouble = true;
+                    // Release: matches the Acquire in `take_stuck`.
+                    remote.pulse.stuck.store(true, Ordering::Release);
+                }
+            } else if now.turns == before.turns {
+                remote.pulse.driver_due.store(true, Ordering::Relaxed);
+            }
+        }
+        if trouble || shared.watch.has_trouble() {
+            shared.watch.trouble.store(trouble, Ordering::Relaxed);
+        }
+        if trouble && !seeded(Bug::WatcherWakesNobody) {
+            // Its fence stands between the flags and the look at the sleepers.
+            shared.wake_one(shared.idle.notify());
+        }
+        anyone_runs
+    }
+}

@@ -1,0 +1,465 @@
+//! The worker: which task is next, and what to do when there is none.
+//!
+//! [`Context::tick`] is the policy and never blocks: own slot, own queue, inbox, own reactor and timers, and then other
+//! workers' queues. [`Context::run`] is the life of a worker's thread: ticks, and a park when a tick found nothing.
+//! Whoever owns a [`Core`] is the worker; it can be taken out of one context and put into another.
+
+use crate::driver::wake_all;
+use crate::scheduler::current::Scoped;
+use crate::scheduler::owned::{Pool, upgrade};
+use crate::scheduler::shared::{Remote, Shared};
+use crate::sync::deque::{Local, Steal};
+use crate::sync::{Bug, Ordering, seeded};
+use crate::task::join::JoinHandle;
+use crate::task::raw::Runnable;
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::panic::Location;
+use std::sync::{Arc, Weak};
+use std::task::Waker;
+
+/// Polls between two looks at inbox and driver, at most. Tokio and Go use 61 as well: odd, so that it does not beat in time with
+/// loops of the program.
+pub(crate) const DRIVER_INTERVAL: u32 = 61;
+
+/// Tasks that run in a row out of the slot before the queue has its turn, so that two tasks that wake each other cannot keep a
+/// worker. Tokio's figure.
+pub(crate) const SLOT_LIMIT: u8 = 3;
+
+/// Tasks that a thief takes at once, at most; half of the victim's are taken if that is less.
+pub(crate) const STEAL_LIMIT: usize = 64;
+
+/// Sweeps over all victims after a `Retry`, which means that somebody else got on, before a thief leaves it.
+const SWEEPS: usize = 4;
+
+thread_local! {
+    static CURRENT: Scoped<Context> = const { Scoped::new() };
+}
+
+/// What a worker owns. Nobody else touches it.
+pub(crate) struct Core {
+    index: usize,
+    queue: Local<Runnable>,
+    /// Counts the picks.
+    tick: Cell<u32>,
+    /// How many more tasks may come out of the slot in a row.
+    slot_left: Cell<u8>,
+    /// This worker holds the searcher's token.
+    searching: Cell<bool>,
+    /// Whether the hint for thieves is up; spares looking at the shared one.
+    surplus: Cell<bool>,
+    /// State of the generator that chooses where a search begins. Never zero.
+    random: Cell<u32>,
+    /// The wakers of one turn of the driver; kept for its memory.
+    ready: Cell<Vec<Waker>>,
+}
+
+impl Core {
+    pub(crate) fn new(index: usize, queue: Local<Runnable>) -> Box<Self> {
+        Box::new(Self {
+            index,
+            queue,
+            tick: Cell::new(0),
+            slot_left: Cell::new(SLOT_LIMIT),
+            searching: Cell::new(false),
+            surplus: Cell::new(false),
+            random: Cell::new(0x9E37_79B9 ^ u32::try_from(index).unwrap_or(0).wrapping_mul(0x85EB_CA6B) | 1),
+            ready: Cell::new(Vec::new()),
+        })
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Xorshift (Marsaglia 2003, 32 bits: 13, 17, 5).
+    fn random(&self) -> usize {
+        let mut x = self.random.get();
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        self.random.set(x);
+        x as usize
+    }
+}
+
+/// What the thread does right now: where a task that is woken on it belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Doing {
+    /// It polls a task: a task that this one wakes runs next, out of the slot.
+    Task,
+    /// Anything else, such as waking a batch of tasks that the driver found ready: they queue up.
+    Other,
+}
+
+/// What a tick came to.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tick {
+    /// A task was polled.
+    Ran,
+    /// There is nothing to do.
+    Idle,
+}
+
+/// A thread's membership in a runtime, with the core while it has it.
+pub(crate) struct Context {
+    shared: Arc<Shared>,
+    core: RefCell<Option<Box<Core>>>,
+    doing: Cell<Doing>,
+}
+
+impl Context {
+    pub(crate) fn new(shared: Arc<Shared>, core: Box<Core>) -> Self {
+        Self { shared, core: RefCell::new(Some(core)), doing: Cell::new(Doing::Other) }
+    }
+
+    pub(crate) fn into_core(self) -> Option<Box<Core>> {
+        self.core.into_inner()
+    }
+
+    /// Runs `f` as this worker: what it wakes and spawns goes to this core.
+    pub(crate) fn enter<R>(&self, f: impl FnOnce(&Self) -> R) -> R {
+        CURRENT.with(|current| current.set(self, || f(self)))
+    }
+
+    /// The life of a worker's thread. Call it inside [`enter`](Self::enter). It ends when the runtime is shut down and the last task gone.
+    pub(crate) fn run(&self) {
+        self.shared.watch.started();
+        while !self.shared.is_over() {
+            while self.tick() == Tick::Ran {}
+            if self.shared.is_over() {
+                break;
+            }
+            self.park();
+        }
+    }
+
+    /// Polls one task, if there is one anywhere. Never blocks.
+    #[inline]
+    pub(crate) fn tick(&self) -> Tick {
+        let core = self.core.borrow();
+        let Some(core_ref) = core.as_deref() else { return Tick::Idle };
+        let task = self.next(core_ref).or_else(|| {
+            self.turn(core_ref);
+            core_ref.queue.pop().or_else(|| self.search(core_ref))
+        });
+        let Some(task) = task else { return Tick::Idle };
+        self.settle(core_ref);
+        let index = core_ref.index;
+        // The task may want to take the core away.
+        drop(core);
+        self.poll(index, task);
+        Tick::Ran
+    }
+
+    /// The next task of this worker's own, or of the inbox.
+    fn next(&self, core: &Core) -> Option<Runnable> {
+        let remote = self.remote(core);
+        let tick = core.tick.get().wrapping_add(1);
+        core.tick.set(tick);
+        if tick % DRIVER_INTERVAL == 0 || remote.pulse.is_driver_due() {
+            self.turn(core);
+            if self.shared.has_stuck_worker()
+                && let Some(task) = self.rescue(core)
+            {
+                return Some(task);
+            }
+            if let Some(task) = self.take_inbox(core) {
+                return Some(task);
+            }
+        }
+        if let Some(task) = remote.slot.take() {
+            if let Some(left) = core.slot_left.get().checked_sub(1) {
+                core.slot_left.set(left);
+                remote.counters.slot_polls.bump();
+                return Some(task);
+            }
+            core.queue.push(task);
+        }
+        core.slot_left.set(SLOT_LIMIT);
+        let task = core.queue.pop();
+        if core.surplus.get() && core.queue.len() < 2 {
+            core.surplus.set(false);
+            remote.surplus.store(false, Ordering::Relaxed);
+        }
+        task.or_else(|| self.take_inbox(core))
+    }
+
+    /// This worker's part of the inbox.
+    fn take_inbox(&self, core: &Core) -> Option<Runnable> {
+        let task = self.shared.inbox.pop(core.index, self.shared.workers.len(), |task| core.queue.push(task))?;
+        self.show_surplus(core);
+        Some(task)
+    }
+
+    /// Polls a task.
+    fn poll(&self, index: usize, task: Runnable) {
+        let pulse = &self.shared.workers[index].pulse;
+        let before = self.doing.replace(Doing::Task);
+        pulse.beat();
+        task.run();
+        pulse.beat();
+        self.doing.set(before);
+    }
+
+    /// A zero-time turn of the driver; what is ready queues up.
+    fn turn(&self, core: &Core) {
+        let remote = self.remote(core);
+        remote.counters.turns.bump();
+        remote.pulse.driver_turns();
+        let mut ready = core.ready.take();
+        remote.driver.turn(&mut ready);
+        self.wake(core, ready);
+    }
+
+    /// Wakes a batch, with one decision on waking workers for all of it.
+    fn wake(&self, core: &Core, mut ready: Vec<Waker>) {
+        if !ready.is_empty() {
+            wake_all(&mut ready);
+            self.show_surplus(core);
+        }
+        core.ready.set(ready);
+    }
+
+    /// Looks for work at other workers, if nobody else does.
+    fn search(&self, core: &Core) -> Option<Runnable> {
+        if self.shared.workers.len() == 1 {
+            return None;
+        }
+        if !core.searching.get() {
+            if !self.shared.idle.try_search() {
+                return None;
+            }
+            core.searching.set(true);
+        }
+        self.sweep(core, true)
+    }
+
+    /// Asks every other worker, and the inbox, once; again if somebody was quicker. With `hints`, only queues that show a surplus are asked.
+    fn sweep(&self, core: &Core, hints: bool) -> Option<Runnable> {
+        for _ in 0..SWEEPS {
+            let mut again = false;
+            for (_, remote) in self.victims(core) {
+                if remote.pulse.take_stuck()
+                    && let Some(task) = self.serve(core, remote)
+                {
+                    return Some(task);
+                }
+                if hints && !remote.surplus.load(Ordering::Relaxed) {
+                    continue;
+                }
+                match remote.stealer.steal_batch_and_pop(&core.queue, STEAL_LIMIT) {
+                    Steal::Success(task) => {
+                        self.remote(core).counters.steals.bump();
+                        return Some(task);
+                    }
+                    Steal::Retry => again = !seeded(Bug::StealGivesUp),
+                    Steal::Empty => {}
+                }
+            }
+            if let Some(task) = self.take_inbox(core) {
+                return Some(task);
+            }
+            if !again {
+                break;
+            }
+        }
+        None
+    }
+
+    /// Serves the workers that the watcher found stuck.
+    fn rescue(&self, core: &Core) -> Option<Runnable> {
+        self.victims(core).find_map(|(_, remote)| if remote.pulse.take_stuck() { self.serve(core, remote) } else { None })
+    }
+
+    /// Does for a stuck worker what it cannot: takes its slot, half of its queue, and turns its reactor and its timers.
+    fn serve(&self, core: &Core, stuck: &Remote) -> Option<Runnable> {
+        self.remote(core).counters.rescues.bump();
+        let mut ready = core.ready.take();
+        stuck.driver.rescue(&mut ready);
+        self.wake(core, ready);
+        stuck
+            .slot
+            .take()
+            .or_else(|| match stuck.stealer.steal_batch_and_pop(&core.queue, STEAL_LIMIT) {
+                Steal::Success(task) => Some(task),
+                Steal::Retry | Steal::Empty => None,
+            })
+            .or_else(|| core.queue.pop())
+    }
+
+    /// Waits until there is something to do.
+    pub(crate) fn park(&self) {
+        let core = self.core.borrow();
+        let Some(core) = core.as_deref() else { return };
+        let idle = &self.shared.idle;
+        if !self.announce(core) {
+            return;
+        }
+        if self.shared.has_surplus(core.index) {
+            core.searching.set(idle.retract(core.index));
+            if let Some(task) = self.sweep(core, false) {
+                core.queue.push(task);
+                return;
+            }
+            if core.searching.get() || !self.announce(core) {
+                return;
+            }
+        }
+        let remote = self.remote(core);
+        remote.counters.parks.bump();
+        remote.counters.turns.bump();
+        let mut ready = core.ready.take();
+        remote.driver.park(&mut ready);
+        core.searching.set(idle.retract(core.index));
+        self.shared.watch.started();
+        self.wake(core, ready);
+    }
+
+    /// Announces the park. False, and taken back, if there is announced work.
+    fn announce(&self, core: &Core) -> bool {
+        self.shared.idle.announce(core.index, core.searching.replace(false));
+        if seeded(Bug::IdleNoRecheck) || !(self.shared.has_announced_work() || self.shared.is_over()) {
+            return true;
+        }
+        core.searching.set(self.shared.idle.retract(core.index));
+        false
+    }
+
+    /// Found work ends a search: if there is more of it, somebody else is woken for that.
+    #[inline]
+    fn settle(&self, core: &Core) {
+        if core.searching.replace(false) {
+            self.shared.idle.release();
+            if core.queue.len() > 0 || self.shared.has_announced_work() {
+                self.shared.wake_one(self.shared.idle.notify());
+            }
+            self.show_surplus(core);
+        }
+    }
+
+    /// Tells thieves, and wakes one, when there is more in the queue than runs next.
+    #[inline]
+    fn show_surplus(&self, core: &Core) {
+        if core.queue.len() >= 2 {
+            if !core.surplus.replace(true) {
+                self.remote(core).surplus.store(true, Ordering::Relaxed);
+            }
+            self.shared.wake_one(self.shared.idle.notify_hint());
+        }
+    }
+
+    /// Takes a task that was woken on this thread. Gives it back if the thread has no core.
+    fn schedule(&self, task: Runnable) -> Option<Runnable> {
+        let core = self.core.borrow();
+        let Some(core) = core.as_deref() else { return Some(task) };
+        match self.doing.get() {
+            Doing::Task => {
+                if let Some(displaced) = self.remote(core).slot.replace(task) {
+                    core.queue.push(displaced);
+                    self.show_surplus(core);
+                }
+            }
+            // The batch ends with a look at the surplus.
+            Doing::Other => core.queue.push(task),
+        }
+        None
+    }
+
+    /// Puts a task behind all others of this worker. Gives it back if the thread has no core.
+    fn enqueue(&self, task: Runnable) -> Option<Runnable> {
+        let core = self.core.borrow();
+        let Some(core) = core.as_deref() else { return Some(task) };
+        core.queue.push(task);
+        self.show_surplus(core);
+        None
+    }
+
+    fn remote(&self, core: &Core) -> &Remote {
+        &self.shared.workers[core.index]
+    }
+
+    /// The other workers, from a random one on.
+    fn victims(&self, core: &Core) -> impl Iterator<Item = (usize, &Remote)> {
+        let count = self.shared.workers.len();
+        let start = core.random() % count;
+        let own = core.index;
+        (0..count)
+            .map(move |step| (start + step) % count)
+            .filter(move |&index| index != own)
+            .map(|index| (index, &*self.shared.workers[index]))
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("doing", &self.doing).finish_non_exhaustive()
+    }
+}
+
+/// Spawns onto the runtime of `shared`: on a worker of it into that worker's queue, else into the inbox.
+pub(crate) fn spawn<F>(shared: &Arc<Shared>, future: F, location: &'static Location<'static>) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+{
+    on_worker(Arc::as_ptr(shared), |context| {
+        let index = context.and_then(|context| context.core.borrow().as_deref().map(Core::index));
+        let home = index.unwrap_or_else(|| crate::scheduler::inbox::home_shard() % shared.workers.len());
+        let (task, handle) = shared.workers[home].owned.spawn(future, location);
+        let left = match (task, context) {
+            (Some(task), Some(context)) => context.enqueue(task),
+            (task, _) => task,
+        };
+        if let Some(task) = left {
+            shared.inject(task);
+        }
+        handle
+    })
+}
+
+/// Calls `f` with this thread's context, if the thread is a worker of `pool`.
+#[inline]
+fn on_worker<R>(pool: *const Shared, f: impl FnOnce(Option<&Context>) -> R) -> R {
+    let mut f = Some(f);
+    let answer = CURRENT.try_with(|current| {
+        current.get(|context| {
+            let own = context.filter(|context| std::ptr::eq(Arc::as_ptr(&context.shared), pool));
+            f.take().map(|f| f(own))
+        })
+    });
+    match (answer, f) {
+        (Ok(Some(answer)), _) => answer,
+        // A thread whose locals are gone already is no worker.
+        (_, Some(f)) => f(None),
+        (_, None) => unreachable!("it was called, so there is an answer"),
+    }
+}
+
+impl Pool for Shared {
+    fn submit(pool: &Weak<Self>, task: Runnable) {
+        submit_with(pool, task, Context::schedule);
+    }
+
+    fn resubmit(pool: &Weak<Self>, task: Runnable) {
+        submit_with(pool, task, Context::enqueue);
+    }
+
+    fn drained(pool: &Weak<Self>) {
+        upgrade(pool).unpark_all();
+    }
+}
+
+/// Hands a task to this thread's core, or to the inbox.
+#[inline]
+fn submit_with(pool: &Weak<Shared>, task: Runnable, to_core: impl FnOnce(&Context, Runnable) -> Option<Runnable>) {
+    let left = on_worker(pool.as_ptr(), |context| match context {
+        Some(context) => to_core(context, task),
+        None => Some(task),
+    });
+    if let Some(task) = left {
+        // The pool is held before the task is given away, which may be the last that keeps it.
+        let shared = upgrade(pool);
+        shared.inject(task);
+    }
+}

@@ -1,0 +1,371 @@
+//! The crate's one door to atomics, locks, cells, threads and the work-stealing deque.
+//!
+//! The ordinary build takes them from std and crossbeam-deque. The package `loom-tests` compiles this crate a second time
+//! with `cfg(loom)`; then they are loom's, and the deque is a mock over loom's mutex, because crossbeam-deque
+//! itself cannot be model-checked. No other file of the crate knows which of the two it is built with.
+
+#[cfg(not(loom))]
+mod imp {
+    pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
+    pub(crate) use std::sync::{Condvar as RawCondvar, Mutex as RawMutex, MutexGuard as RawGuard};
+
+    /// `std::cell::UnsafeCell` with loom's interface, so that both builds read the same.
+    #[derive(Debug)]
+    pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
+
+    impl<T> UnsafeCell<T> {
+        pub(crate) const fn new(value: T) -> Self {
+            Self(std::cell::UnsafeCell::new(value))
+        }
+
+        #[inline(always)]
+        pub(crate) fn with<R>(&self, f: impl FnOnce(*const T) -> R) -> R {
+            f(self.0.get())
+        }
+
+        #[inline(always)]
+        pub(crate) fn with_mut<R>(&self, f: impl FnOnce(*mut T) -> R) -> R {
+            f(self.0.get())
+        }
+    }
+
+    /// Reads an atomic that nobody else can reach any more.
+    #[inline(always)]
+    pub(crate) fn exclusive(value: &mut AtomicUsize) -> usize {
+        *value.get_mut()
+    }
+
+    /// Runs `f` and gives a panic of it as an error.
+    #[inline(always)]
+    pub(crate) fn catch_unwind<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(f))
+    }
+
+    /// Whether a planted bug is switched on: never, outside the models.
+    #[inline(always)]
+    pub(crate) const fn seeded(_: super::Bug) -> bool {
+        false
+    }
+
+    /// Starts a thread.
+    pub(crate) fn spawn_thread(
+        name: String,
+        stack_size: Option<usize>,
+        f: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<ThreadHandle> {
+        let builder = std::thread::Builder::new().name(name);
+        let builder = if let Some(size) = stack_size { builder.stack_size(size) } else { builder };
+        builder.spawn(f)
+    }
+
+    pub(crate) type ThreadHandle = std::thread::JoinHandle<()>;
+
+    /// The local queue of a worker: crossbeam's deque in its FIFO flavour, narrowed to what filch uses of it.
+    pub(crate) mod deque {
+        use crossbeam_deque as cb;
+
+        /// The owner's end.
+        #[derive(Debug)]
+        pub(crate) struct Local<T>(cb::Worker<T>);
+
+        /// A thief's end.
+        #[derive(Debug)]
+        pub(crate) struct Stealer<T>(cb::Stealer<T>);
+
+        /// What one attempt to steal came to.
+        pub(crate) enum Steal<T> {
+            /// There was nothing.
+            Empty,
+            /// Somebody else was quicker: go on to the next victim.
+            Retry,
+            /// One task to run; the rest of the batch is in the thief's own queue.
+            Success(T),
+        }
+
+        impl<T> Local<T> {
+            pub(crate) fn new() -> Self {
+                Self(cb::Worker::new_fifo())
+            }
+
+            pub(crate) fn stealer(&self) -> Stealer<T> {
+                Stealer(self.0.stealer())
+            }
+
+            #[inline]
+            pub(crate) fn push(&self, value: T) {
+                self.0.push(value);
+            }
+
+            #[inline]
+            pub(crate) fn pop(&self) -> Option<T> {
+                self.0.pop()
+            }
+
+            #[inline]
+            pub(crate) fn len(&self) -> usize {
+                self.0.len()
+            }
+        }
+
+        impl<T> Stealer<T> {
+            /// Moves up to half of the victim's tasks, at most `limit`, to `thief`, and returns the oldest of them.
+            pub(crate) fn steal_batch_and_pop(&self, thief: &Local<T>, limit: usize) -> Steal<T> {
+                match self.0.steal_batch_with_limit_and_pop(&thief.0, limit) {
+                    cb::Steal::Empty => Steal::Empty,
+                    cb::Steal::Retry => Steal::Retry,
+                    cb::Steal::Success(value) => Steal::Success(value),
+                }
+            }
+
+            pub(crate) fn is_empty(&self) -> bool {
+                self.0.is_empty()
+            }
+
+            pub(crate) fn len(&self) -> usize {
+                self.0.len()
+            }
+        }
+    }
+}
+
+#[cfg(loom)]
+mod imp {
+    pub(crate) use loom::cell::UnsafeCell;
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
+    pub(crate) use loom::sync::{Condvar as RawCondvar, Mutex as RawMutex, MutexGuard as RawGuard};
+
+    /// The payload of the panics that a model's own task raises.
+    #[derive(Debug)]
+    pub(crate) struct TaskPanic;
+
+    /// Reads an atomic that nobody else can reach any more; loom reports whoever still can.
+    pub(crate) fn exclusive(value: &mut AtomicUsize) -> usize {
+        value.with_mut(|value| *value)
+    }
+
+    /// Only the model's own panic is a task's panic: every other one is loom reporting a finding, and goes on.
+    pub(crate) fn catch_unwind<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).map_err(|payload| {
+            if payload.is::<TaskPanic>() { payload } else { std::panic::resume_unwind(payload) }
+        })
+    }
+
+    /// Whether a planted bug is switched on, by the variable `FILCH_SEEDED` of the process that runs the models.
+    pub(crate) fn seeded(bug: super::Bug) -> bool {
+        static NAME: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+        let name = NAME.get_or_init(|| std::env::var("FILCH_SEEDED").ok());
+        name.as_deref().is_some_and(|name| name == format!("{bug:?}"))
+    }
+
+    /// Starts a thread.
+    pub(crate) fn spawn_thread(
+        name: String,
+        _stack_size: Option<usize>,
+        f: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<ThreadHandle> {
+        loom::thread::Builder::new().name(name).spawn(f)
+    }
+
+    pub(crate) type ThreadHandle = loom::thread::JoinHandle<()>;
+
+    /// A mock of the deque: a mutexed list that also gives the answers that the real one may give to an unlucky thief.
+    pub(crate) mod deque {
+        use loom::sync::{Arc, Mutex};
+        use std::collections::VecDeque;
+
+        #[derive(Debug)]
+        struct Queue<T> {
+            items: VecDeque<T>,
+            /// Steals that shall answer `Retry` although there is something to steal.
+            retries: usize,
+        }
+
+        #[derive(Debug)]
+        pub(crate) struct Local<T>(Arc<Mutex<Queue<T>>>);
+
+        #[derive(Debug)]
+        pub(crate) struct Stealer<T>(Arc<Mutex<Queue<T>>>);
+
+        pub(crate) enum Steal<T> {
+            Empty,
+            Retry,
+            Success(T),
+        }
+
+        impl<T> Local<T> {
+            pub(crate) fn new() -> Self {
+                Self(Arc::new(Mutex::new(Queue { items: VecDeque::new(), retries: 0 })))
+            }
+
+            pub(crate) fn stealer(&self) -> Stealer<T> {
+                Stealer(self.0.clone())
+            }
+
+            pub(crate) fn push(&self, value: T) {
+                self.lock().items.push_back(value);
+            }
+
+            pub(crate) fn pop(&self) -> Option<T> {
+                self.lock().items.pop_front()
+            }
+
+            pub(crate) fn len(&self) -> usize {
+                self.lock().items.len()
+            }
+
+            /// The next `times` steals answer `Retry`.
+            #[allow(dead_code, reason = "only some models ask for it")]
+            pub(crate) fn refuse(&self, times: usize) {
+                self.lock().retries = times;
+            }
+
+            fn lock(&self) -> loom::sync::MutexGuard<'_, Queue<T>> {
+                self.0.lock().expect("loom's mutex")
+            }
+        }
+
+        impl<T> Stealer<T> {
+            pub(crate) fn steal_batch_and_pop(&self, thief: &Local<T>, limit: usize) -> Steal<T> {
+                let mut batch = {
+                    let mut queue = self.0.lock().expect("loom's mutex");
+                    if queue.items.is_empty() {
+                        return Steal::Empty;
+                    }
+                    if queue.retries > 0 {
+                        queue.retries -= 1;
+                        return Steal::Retry;
+                    }
+                    let count = queue.items.len().div_ceil(2).min(limit);
+                    queue.items.drain(..count).collect::<VecDeque<T>>()
+                };
+                let first = batch.pop_front();
+                for item in batch {
+                    thief.push(item);
+                }
+                first.map_or(Steal::Empty, Steal::Success)
+            }
+
+            pub(crate) fn is_empty(&self) -> bool {
+                self.len() == 0
+            }
+
+            pub(crate) fn len(&self) -> usize {
+                self.0.lock().expect("loom's mutex").items.len()
+            }
+        }
+    }
+}
+
+#[allow(unused_imports, reason = "each build uses its own part of the door")]
+pub(crate) use imp::*;
+pub(crate) use std::sync::atomic::Ordering;
+
+/// A planted bug. Each takes away one step of a protocol; some model in `loom-tests` must fail when it is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// The end of a poll ignores a wake that came during it.
+    LostWake,
+    /// A wake of a task that is already scheduled does no release operation.
+    WakeNoRelease,
+    /// The end of a poll ignores an abort that came during it.
+    CancelIgnored,
+    /// Completion publishes the output without a release operation.
+    CompleteRelaxed,
+    /// The joiner does not look for completion again when it leaves its waker.
+    JoinNoRecheck,
+    /// The last reference is given up without acquiring what the others did.
+    RefDecRelaxed,
+    /// A detached handle leaves the output to nobody.
+    DropJoinForgetsOutput,
+    /// A worker parks without a fence between its announcement and its last look.
+    IdleNoFence,
+    /// A worker parks without a last look.
+    IdleNoRecheck,
+    /// A push from outside looks for sleepers without a fence.
+    NotifyNoFence,
+    /// Whoever gives up the searcher's token does not look again.
+    TokenNoRescan,
+    /// A shard's bit is set after the lock is released.
+    InboxLateBit,
+    /// A shard's bit is cleared although something is left.
+    InboxForgetsRest,
+    /// The slot is emptied by a load and a store instead of one exchange.
+    SlotNoExchange,
+    /// A thief gives up at the first `Retry`.
+    StealGivesUp,
+    /// The watcher raises its flag and wakes nobody.
+    WatcherWakesNobody,
+    /// The watcher goes to sleep without looking whether somebody just started.
+    WatcherNoRecheck,
+}
+
+/// A mutex that does not know poison: what it guards is left whole by everyone who can panic.
+#[derive(Debug)]
+pub(crate) struct Mutex<T>(RawMutex<T>);
+
+impl<T> Mutex<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(RawMutex::new(value))
+    }
+
+    #[inline]
+    pub(crate) fn lock(&self) -> RawGuard<'_, T> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The condition variable that goes with [`Mutex`].
+#[derive(Debug)]
+pub(crate) struct Condvar(RawCondvar);
+
+impl Condvar {
+    pub(crate) fn new() -> Self {
+        Self(RawCondvar::new())
+    }
+
+    pub(crate) fn wait<'a, T>(&self, guard: RawGuard<'a, T>) -> RawGuard<'a, T> {
+        self.0.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Returns the guard and whether the time ran out.
+    pub(crate) fn wait_timeout<'a, T>(
+        &self,
+        guard: RawGuard<'a, T>,
+        timeout: std::time::Duration,
+    ) -> (RawGuard<'a, T>, bool) {
+        let (guard, result) = self.0.wait_timeout(guard, timeout).unwrap_or_else(std::sync::PoisonError::into_inner);
+        (guard, result.timed_out())
+    }
+
+    pub(crate) fn notify_one(&self) {
+        self.0.notify_one();
+    }
+
+    pub(crate) fn notify_all(&self) {
+        self.0.notify_all();
+    }
+}
+
+/// A value that one thread at a time looks at, which makes it `Sync` whatever it is. No protocol rests on it.
+pub(crate) struct Exclusive<T>(std::sync::Mutex<T>);
+
+impl<T> Exclusive<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(std::sync::Mutex::new(value))
+    }
+
+    pub(crate) fn into_inner(self) -> T {
+        self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Looks at the value, one thread at a time.
+    pub(crate) fn peek<R>(&self, f: impl FnOnce(&T) -> R) -> R {
+        f(&self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+impl<T> std::fmt::Debug for Exclusive<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("..")
+    }
+}

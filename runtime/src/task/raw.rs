@@ -1,0 +1,670 @@
+//! The task itself: one allocation, and every unsafe step on it.
+//!
+//! ```text
+//! Cell<F, S>   header     state word, vtable, queue link, list links, id, spawn location, cold pointer
+//!              home       who schedules the task (S)
+//!              stage      the future, then the outcome
+//!              joiner     the waker of whoever awaits the handle
+//! ```
+//!
+//! Who may touch which field when:
+//!
+//! 1. `state`: everyone, through [`State`]'s transitions.
+//! 2. `next`: whoever holds the runnable.
+//! 3. `links`: whoever holds the lock of the list that the task stands in.
+//! 4. `stage`: the worker between `start_poll` and the clearing of RUNNING; after COMPLETE the handle, if JOIN was set
+//!    at that moment, else the worker that completed the task.
+//! 5. `joiner`: the handle while JOIN_WAKER is clear and the task is not complete; after COMPLETE the worker that completed the task, if
+//!    JOIN_WAKER was set at that moment.
+//! 6. everything else is written once, before the task is shared.
+//! 7. Whoever drops the last reference has the whole task for itself.
+
+use crate::coop;
+use crate::sync::{AtomicPtr, Ordering, UnsafeCell, catch_unwind};
+use crate::task::error::JoinError;
+use crate::task::id::Id;
+use crate::task::state::{Pending, Start, State, Wake};
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
+use std::panic::Location;
+use std::pin::Pin;
+use std::ptr::NonNull;
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+
+/// What a task needs of its scheduler.
+pub(crate) trait Schedule: 'static {
+    /// Takes a runnable of a task that was woken or aborted. Any thread.
+    fn schedule(&self, task: Runnable);
+
+    /// Takes the runnable of a task that was woken during its own poll: it goes behind the others. The thread that polled it.
+    fn reschedule(&self, task: Runnable);
+
+    /// The task's future is gone: it leaves the list of live tasks. The thread that ran it.
+    fn release(&self, task: NonNull<Header>);
+}
+
+/// The part of a task that does not depend on its future.
+#[repr(C)]
+pub(crate) struct Header {
+    state: State,
+    vtable: &'static Vtable,
+    /// The task behind this one in an inbox. Rule 2.
+    next: UnsafeCell<Option<NonNull<Header>>>,
+    /// The neighbours in the list of live tasks. Rule 3.
+    pub(super) links: UnsafeCell<Links>,
+    id: Id,
+    location: &'static Location<'static>,
+    /// Name, context and scopes of the task, for those that have any: null, nothing uses it yet.
+    #[allow(dead_code, reason = "its place in the header is fixed before its users exist")]
+    cold: AtomicPtr<()>,
+}
+
+/// The neighbours of a task in its list.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Links {
+    pub(super) prev: Option<NonNull<Header>>,
+    pub(super) next: Option<NonNull<Header>>,
+}
+
+/// The functions that know the type of the future.
+struct Vtable {
+    run: unsafe fn(NonNull<Header>),
+    schedule: unsafe fn(NonNull<Header>),
+    take_output: unsafe fn(NonNull<Header>, NonNull<()>),
+    set_joiner: unsafe fn(NonNull<Header>, Option<Waker>) -> Option<Waker>,
+    joiner_will_wake: unsafe fn(NonNull<Header>, &Waker) -> bool,
+    drop_output: unsafe fn(NonNull<Header>),
+    dealloc: unsafe fn(NonNull<Header>),
+}
+
+#[repr(C)]
+struct Cell<F: Future, S> {
+    header: Header,
+    home: S,
+    stage: UnsafeCell<Stage<F>>,
+    joiner: UnsafeCell<Option<Waker>>,
+}
+
+enum Stage<F: Future> {
+    Running(F),
+    Finished(F::Output),
+    /// Boxed twice, so that the common outcomes are not made larger by it.
+    Panicked(Box<Box<dyn Any + Send>>),
+    Cancelled,
+    Taken,
+}
+
+impl<F: Future + 'static, S: Schedule> Cell<F, S> {
+    const VTABLE: Vtable = Vtable {
+        run: run::<F, S>,
+        schedule: schedule::<F, S>,
+        take_output: take_output::<F, S>,
+        set_joiner: set_joiner::<F, S>,
+        joiner_will_wake: joiner_will_wake::<F, S>,
+        drop_output: drop_output::<F, S>,
+        dealloc: dealloc::<F, S>,
+    };
+}
+
+/// Makes a task. It comes with its first runnable and the reference of its handle.
+///
+/// The caller sees to it that a future or a home that is not `Send` stays on its thread.
+pub(crate) fn new<F: Future + 'static, S: Schedule>(
+    future: F,
+    home: S,
+    location: &'static Location<'static>,
+) -> (Runnable, JoinRef<F::Output>) {
+    let cell = Box::new(Cell {
+        header: Header {
+            state: State::new(),
+            vtable: &Cell::<F, S>::VTABLE,
+            next: UnsafeCell::new(None),
+            links: UnsafeCell::new(Links::default()),
+            id: Id::next(),
+            location,
+            cold: AtomicPtr::new(std::ptr::null_mut()),
+        },
+        home,
+        stage: UnsafeCell::new(Stage::Running(future)),
+        joiner: UnsafeCell::new(None),
+    });
+    let header = NonNull::from(Box::leak(cell)).cast::<Header>();
+    (Runnable(header), JoinRef { header, output: PhantomData })
+}
+
+/// The right to run a task once. There is at most one for each task at any time, and a task that has one is alive.
+///
+/// A runnable must end in [`run`](Self::run): to lose it means a task that never ends.
+#[must_use]
+pub(crate) struct Runnable(NonNull<Header>);
+
+// SAFETY: a runnable is moved between threads by queues that order the hand-over; whoever holds it is alone with the future,
+// and `new` leaves it to its caller to keep futures that are not Send on their thread.
+unsafe impl Send for Runnable {}
+
+impl Runnable {
+    /// Polls the task, or drops its future if it was aborted, and deals with what comes of it.
+    #[inline]
+    pub(crate) fn run(self) {
+        let header = self.0;
+        // SAFETY: a runnable's task is alive.
+        let vtable = unsafe { header.as_ref() }.vtable;
+        // SAFETY: the vtable was made for this task, and the runnable is given up.
+        unsafe { (vtable.run)(header) }
+    }
+
+    /// Drops the task's future on this thread, as if it was aborted and then run.
+    pub(crate) fn abort_and_run(self) {
+        // SAFETY: a runnable's task is alive.
+        let state = unsafe { &self.0.as_ref().state };
+        // The task is scheduled already: this makes no second runnable.
+        let _ = state.abort();
+        self.run();
+    }
+
+    pub(crate) fn as_ptr(&self) -> NonNull<Header> {
+        self.0
+    }
+
+    /// Puts `next` behind this runnable in a chain.
+    pub(super) fn set_next(&self, next: Option<NonNull<Header>>) {
+        // SAFETY: a runnable's task is alive.
+        let header = unsafe { self.0.as_ref() };
+        header.next.with_mut(|link| {
+            // SAFETY: rule 2: the holder of the runnable owns the link.
+            unsafe { *link = next }
+        });
+    }
+
+    /// Takes the chain from behind this runnable.
+    pub(super) fn take_next(&self) -> Option<NonNull<Header>> {
+        // SAFETY: a runnable's task is alive.
+        let header = unsafe { self.0.as_ref() };
+        header.next.with_mut(|link| {
+            // SAFETY: rule 2: the holder of the runnable owns the link.
+            unsafe { (*link).take() }
+        })
+    }
+
+    /// Gives up the runnable for a pointer, from which [`from_raw`](Self::from_raw) makes it again.
+    pub(super) fn into_raw(self) -> NonNull<Header> {
+        self.0
+    }
+
+    /// # Safety
+    ///
+    /// The pointer comes from `into_raw`, and no other runnable was made from it since.
+    pub(super) unsafe fn from_raw(header: NonNull<Header>) -> Self {
+        Self(header)
+    }
+}
+
+impl fmt::Debug for Runnable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Runnable")
+    }
+}
+
+/// A place for one runnable that its owner fills and empties and that a rescuer may empty too.
+#[derive(Debug)]
+pub(crate) struct Slot(AtomicPtr<Header>);
+
+impl Slot {
+    pub(crate) fn new() -> Self {
+        Self(AtomicPtr::new(std::ptr::null_mut()))
+    }
+
+    /// Puts a runnable in and returns the one that was there.
+    #[inline]
+    pub(crate) fn replace(&self, task: Runnable) -> Option<Runnable> {
+        // AcqRel: the task's memory goes with the pointer; matches the exchange in `take`, and the other way round.
+        let before = self.0.swap(task.into_raw().as_ptr(), Ordering::AcqRel);
+        // SAFETY: what an exchange takes out was put in by `into_raw` and is nobody else's now.
+        NonNull::new(before).map(|header| unsafe { Runnable::from_raw(header) })
+    }
+
+    #[inline]
+    pub(crate) fn take(&self) -> Option<Runnable> {
+        // Relaxed: an empty slot needs no exchange; a stale answer is as good as having come a moment earlier.
+        if self.is_empty() {
+            return None;
+        }
+        let before = if crate::sync::seeded(crate::sync::Bug::SlotNoExchange) {
+            let before = self.0.load(Ordering::Acquire);
+            self.0.store(std::ptr::null_mut(), Ordering::Release);
+            before
+        } else {
+            // AcqRel: as in `replace`.
+            self.0.swap(std::ptr::null_mut(), Ordering::AcqRel)
+        };
+        // SAFETY: as in `replace`.
+        NonNull::new(before).map(|header| unsafe { Runnable::from_raw(header) })
+    }
+
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        // Relaxed: a hint, see `take`.
+        self.0.load(Ordering::Relaxed).is_null()
+    }
+}
+
+/// The handle's reference to a task, with the type of the outcome.
+pub(crate) struct JoinRef<T> {
+    header: NonNull<Header>,
+    output: PhantomData<T>,
+}
+
+// SAFETY: the handle moves an outcome of type T to its own thread, nothing else of the task is reached through it but
+// the state word and wakers, which are Send and Sync.
+unsafe impl<T: Send> Send for JoinRef<T> {}
+// SAFETY: `&JoinRef` gives no access to the outcome, only to the state word and to things written once.
+unsafe impl<T: Send> Sync for JoinRef<T> {}
+
+impl<T> JoinRef<T> {
+    fn header(&self) -> &Header {
+        // SAFETY: the handle's reference keeps the task alive.
+        unsafe { self.header.as_ref() }
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        self.header().id
+    }
+
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.header().location
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.header().state.is_complete()
+    }
+
+    pub(crate) fn abort(&self) {
+        abort(self.header);
+    }
+
+    pub(crate) fn abort_ref(&self) -> AbortRef {
+        self.header().state.ref_inc();
+        AbortRef(self.header)
+    }
+
+    /// The outcome, or a promise to wake.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        let header = self.header();
+        if header.state.is_complete() {
+            return Poll::Ready(self.take_output());
+        }
+        if header.state.has_join_waker() {
+            if header.state.unset_join_waker().is_err() {
+                return Poll::Ready(self.take_output());
+            }
+            // SAFETY: the vtable was made for this task; JOIN_WAKER is clear again, so by rule 5 the slot is the handle's.
+            if !unsafe { (header.vtable.joiner_will_wake)(self.header, cx.waker()) } {
+                self.set_joiner(Some(cx.waker().clone()));
+            }
+        } else {
+            self.set_joiner(Some(cx.waker().clone()));
+        }
+        if header.state.set_join_waker().is_err() {
+            // The slot stayed the handle's: its waker would only keep another task's memory.
+            self.set_joiner(None);
+            return Poll::Ready(self.take_output());
+        }
+        Poll::Pending
+    }
+
+    fn set_joiner(&self, waker: Option<Waker>) {
+        // SAFETY: the vtable was made for this task; every caller has seen that the slot is the handle's (rule 5).
+        let old = unsafe { (self.header().vtable.set_joiner)(self.header, waker) };
+        drop(old);
+    }
+
+    fn take_output(&mut self) -> Result<T, JoinError> {
+        let mut output: Option<Result<T, JoinError>> = None;
+        // SAFETY: the vtable was made for this task, whose outcome is of type T; COMPLETE was seen, so by rule 4
+        // the outcome is the handle's; `output` has the type that the function writes.
+        unsafe { (self.header().vtable.take_output)(self.header, NonNull::from(&mut output).cast()) };
+        output.expect("`JoinHandle` polled after it gave its outcome")
+    }
+}
+
+impl<T> Drop for JoinRef<T> {
+    fn drop(&mut self) {
+        let header = self.header();
+        if header.state.drop_join_fast() {
+            return;
+        }
+        let action = header.state.drop_join();
+        if action.output {
+            // SAFETY: the vtable was made for this task; the state says that the outcome is the handle's.
+            unsafe { (header.vtable.drop_output)(self.header) };
+        }
+        if action.waker {
+            self.set_joiner(None);
+        }
+        drop_ref(self.header);
+    }
+}
+
+impl<T> fmt::Debug for JoinRef<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} spawned at {}", self.id(), self.location())
+    }
+}
+
+/// A reference that can only abort.
+pub(crate) struct AbortRef(NonNull<Header>);
+
+// SAFETY: only the state word and things written once are reached through it.
+unsafe impl Send for AbortRef {}
+// SAFETY: as above.
+unsafe impl Sync for AbortRef {}
+
+impl AbortRef {
+    fn header(&self) -> &Header {
+        // SAFETY: this reference keeps the task alive.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(crate) fn abort(&self) {
+        abort(self.0);
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.header().state.is_complete()
+    }
+
+    pub(crate) fn id(&self) -> Id {
+        self.header().id
+    }
+}
+
+impl Clone for AbortRef {
+    fn clone(&self) -> Self {
+        self.header().state.ref_inc();
+        Self(self.0)
+    }
+}
+
+impl Drop for AbortRef {
+    fn drop(&mut self) {
+        drop_ref(self.0);
+    }
+}
+
+/// Marks a task that stands in a list as aborted. If that made a runnable the caller hands it to the scheduler, after the list's lock.
+///
+/// # Safety
+///
+/// The task is alive.
+pub(super) unsafe fn abort_listed(header: NonNull<Header>) -> Option<Runnable> {
+    // SAFETY: the caller's promise.
+    match unsafe { header.as_ref() }.state.abort() {
+        Wake::Submit => Some(Runnable(header)),
+        _ => None,
+    }
+}
+
+fn abort(header: NonNull<Header>) {
+    // SAFETY: the caller has a reference.
+    let task = unsafe { header.as_ref() };
+    if task.state.abort() == Wake::Submit {
+        // SAFETY: the vtable was made for this task; Submit made this thread the owner of the runnable.
+        unsafe { (task.vtable.schedule)(header) };
+    }
+}
+
+fn drop_ref(header: NonNull<Header>) {
+    // SAFETY: the caller has a reference, which it gives up here.
+    let task = unsafe { header.as_ref() };
+    if task.state.ref_dec() {
+        let dealloc = task.vtable.dealloc;
+        // SAFETY: the vtable was made for this task, and that was the last reference (rule 7).
+        unsafe { dealloc(header) };
+    }
+}
+
+static WAKER: RawWakerVTable = RawWakerVTable::new(waker_clone, waker_wake, waker_wake_by_ref, waker_drop);
+
+/// # Safety (of the four)
+///
+/// `data` is the header of a task, and the waker that it comes from has a reference to it.
+unsafe fn waker_clone(data: *const ()) -> RawWaker {
+    // SAFETY: the waker's reference keeps the task alive.
+    unsafe { &*data.cast::<Header>() }.state.ref_inc();
+    RawWaker::new(data, &WAKER)
+}
+
+unsafe fn waker_wake(data: *const ()) {
+    let header = header_of(data);
+    // SAFETY: the waker's reference keeps the task alive up to the transition.
+    let task = unsafe { header.as_ref() };
+    let vtable = task.vtable;
+    match task.state.wake_by_val() {
+        Wake::Done => {}
+        // SAFETY: the vtable was made for this task; Submit made this thread the owner of the runnable.
+        Wake::Submit => unsafe { (vtable.schedule)(header) },
+        // SAFETY: the vtable was made for this task, and that was the last reference (rule 7).
+        Wake::Dealloc => unsafe { (vtable.dealloc)(header) },
+    }
+}
+
+unsafe fn waker_wake_by_ref(data: *const ()) {
+    let header = header_of(data);
+    // SAFETY: the waker's reference keeps the task alive.
+    let task = unsafe { header.as_ref() };
+    if task.state.wake_by_ref() == Wake::Submit {
+        // SAFETY: the vtable was made for this task; Submit made this thread the owner of the runnable.
+        unsafe { (task.vtable.schedule)(header) };
+    }
+}
+
+unsafe fn waker_drop(data: *const ()) {
+    drop_ref(header_of(data));
+}
+
+fn header_of(data: *const ()) -> NonNull<Header> {
+    NonNull::new(data.cast_mut().cast::<Header>()).expect("a waker's data is a task")
+}
+
+// The functions of the vtable. For all of them: `header` is the header of a `Cell<F, S>` that is alive.
+
+/// # Safety
+///
+/// `header` is the header of a `Cell<F, S>` that stays alive during `'a`.
+unsafe fn cell<'a, F: Future, S>(header: NonNull<Header>) -> &'a Cell<F, S> {
+    // SAFETY: the caller's promise; the header is the first field of a `repr(C)` struct.
+    unsafe { header.cast::<Cell<F, S>>().as_ref() }
+}
+
+/// # Safety
+///
+/// `header` is the header of a `Cell<F, S>`, and the caller gives up its runnable.
+unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
+    // SAFETY: a task with a runnable is alive, and stays so until this function has stored the outcome and dropped
+    // the life's reference, or has seen Idle.
+    let task = unsafe { cell::<F, S>(header) };
+    let outcome = match task.header.state.start_poll() {
+        Start::Cancel => cancel(task),
+        Start::Poll => match poll(task, header) {
+            Some(outcome) => outcome,
+            None => match task.header.state.end_pending() {
+                Pending::Idle => return,
+                Pending::Reschedule => return task.home.reschedule(Runnable(header)),
+                Pending::Cancel => cancel(task),
+            },
+        },
+    };
+    finish(task, header, outcome);
+}
+
+/// Polls the future; if that was its last poll, drops it and returns what comes of it. RUNNING is set.
+fn poll<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNull<Header>) -> Option<Stage<F>> {
+    // SAFETY: the waker is only lent: this function's caller keeps the task alive, and ManuallyDrop keeps
+    // the waker from giving up a reference that it does not have.
+    let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(header.as_ptr().cast_const().cast(), &WAKER)) });
+    let mut cx = Context::from_waker(&waker);
+    let polled = coop::with_task(task.header.id, || {
+        catch_unwind(|| {
+            task.stage.with_mut(|stage| {
+                // SAFETY: rule 4: RUNNING makes the stage this thread's.
+                let stage = unsafe { &mut *stage };
+                let Stage::Running(future) = stage else { unreachable!("a task without its future was run") };
+                // SAFETY: the future stands in the task's allocation, which does not move, until it is dropped in place.
+                unsafe { Pin::new_unchecked(future) }.poll(&mut cx)
+            })
+        })
+    });
+    match polled {
+        Ok(Poll::Pending) => None,
+        Ok(Poll::Ready(output)) => Some(match drop_future(task) {
+            Ok(()) => Stage::Finished(output),
+            Err(payload) => {
+                // The value is lost to the panic of the future's destructor; its own must not add another.
+                drop_quietly(output);
+                Stage::Panicked(Box::new(payload))
+            }
+        }),
+        Err(payload) => {
+            if let Err(second) = drop_future(task) {
+                drop_quietly(second);
+            }
+            Some(Stage::Panicked(Box::new(payload)))
+        }
+    }
+}
+
+/// Drops the future of an aborted task. RUNNING is set.
+fn cancel<F: Future, S>(task: &Cell<F, S>) -> Stage<F> {
+    match drop_future(task) {
+        Ok(()) => Stage::Cancelled,
+        Err(payload) => Stage::Panicked(Box::new(payload)),
+    }
+}
+
+fn drop_future<F: Future, S>(task: &Cell<F, S>) -> Result<(), Box<dyn Any + Send>> {
+    coop::with_task(task.header.id, || {
+        catch_unwind(|| {
+            task.stage.with_mut(|stage| {
+                // SAFETY: rule 4: RUNNING makes the stage this thread's. The assignment drops the future in place.
+                unsafe { *stage = Stage::Taken }
+            })
+        })
+    })
+}
+
+/// Publishes the outcome and gives up the reference of the task's life.
+fn finish<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNull<Header>, outcome: Stage<F>) {
+    task.stage.with_mut(|stage| {
+        // SAFETY: rule 4: RUNNING still makes the stage this thread's; it holds `Taken`, which has nothing to drop.
+        unsafe { stage.write(outcome) }
+    });
+    task.home.release(header);
+    let completed = task.header.state.complete();
+    if !completed.join {
+        // SAFETY: `header` is this task's; nobody waits for the outcome, so by rule 4 it is this thread's.
+        unsafe { drop_output::<F, S>(header) };
+    } else if completed.waker {
+        let waker = task.joiner.with_mut(|joiner| {
+            // SAFETY: rule 5: JOIN_WAKER was set at completion.
+            unsafe { (*joiner).take() }
+        });
+        // A foreign waker may panic; the task is complete all the same.
+        if let Err(payload) = catch_unwind(|| waker.map(Waker::wake)) {
+            drop_quietly(payload);
+        }
+    }
+    drop_ref(header);
+}
+
+/// # Safety
+///
+/// `header` is the header of a `Cell<F, S>`, and the caller owns its runnable and gives it up.
+unsafe fn schedule<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
+    // SAFETY: a task with a runnable is alive until the runnable is run, and the home outlives the live task.
+    let task = unsafe { cell::<F, S>(header) };
+    task.home.schedule(Runnable(header));
+}
+
+/// # Safety
+///
+/// `header` is the header of a `Cell<F, S>` that is alive; the outcome is the caller's (rule 4); `output` points
+/// to an `Option<Result<F::Output, JoinError>>`.
+unsafe fn take_output<F: Future + 'static, S: Schedule>(header: NonNull<Header>, output: NonNull<()>) {
+    // SAFETY: the caller's promise.
+    let task = unsafe { cell::<F, S>(header) };
+    let stage = task.stage.with_mut(|stage| {
+        // SAFETY: the caller's promise: the outcome is its own.
+        std::mem::replace(unsafe { &mut *stage }, Stage::Taken)
+    });
+    let result = match stage {
+        Stage::Finished(value) => Some(Ok(value)),
+        Stage::Panicked(payload) => Some(Err(JoinError::panic(task.header.id, *payload))),
+        Stage::Cancelled => Some(Err(JoinError::cancelled(task.header.id))),
+        Stage::Running(_) | Stage::Taken => None,
+    };
+    // SAFETY: the caller's promise on the type behind `output`.
+    unsafe { *output.cast::<Option<Result<F::Output, JoinError>>>().as_ptr() = result };
+}
+
+/// # Safety
+///
+/// `header` is the header of a `Cell<F, S>` that is alive; the slot is the caller's (rule 5).
+unsafe fn set_joiner<F: Future + 'static, S: Schedule>(header: NonNull<Header>, waker: Option<Waker>) -> Option<Waker> {
+    // SAFETY: the caller's promise.
+    let task = unsafe { cell::<F, S>(header) };
+    task.joiner.with_mut(|joiner| {
+        // SAFETY: the caller's promise: the slot is its own.
+        std::mem::replace(unsafe { &mut *joiner }, waker)
+    })
+}
+
+/// # Safety
+///
+/// As `set_joiner`.
+unsafe fn joiner_will_wake<F: Future + 'static, S: Schedule>(header: NonNull<Header>, waker: &Waker) -> bool {
+    // SAFETY: the caller's promise.
+    let task = unsafe { cell::<F, S>(header) };
+    task.joiner.with(|joiner| {
+        // SAFETY: the caller's promise: the slot is its own.
+        unsafe { &*joiner }.as_ref().is_some_and(|joiner| joiner.will_wake(waker))
+    })
+}
+
+/// # Safety
+///
+/// `header` is the header of a `Cell<F, S>` that is alive; the outcome is the caller's (rule 4).
+unsafe fn drop_output<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
+    // SAFETY: the caller's promise.
+    let task = unsafe { cell::<F, S>(header) };
+    let stage = task.stage.with_mut(|stage| {
+        // SAFETY: the caller's promise: the outcome is its own.
+        std::mem::replace(unsafe { &mut *stage }, Stage::Taken)
+    });
+    coop::with_task(task.header.id, || drop_quietly(stage));
+}
+
+/// # Safety
+///
+/// `header` is the header of a `Cell<F, S>`, and no reference to it is left.
+unsafe fn dealloc<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
+    // SAFETY: `new` made the cell as a box, and the caller's promise makes this the only use of it.
+    let mut task = unsafe { Box::from_raw(header.cast::<Cell<F, S>>().as_ptr()) };
+    task.header.state.assert_exclusive();
+    // What loom cannot see by itself: that freeing is an access to everything in the task.
+    task.stage.with_mut(|_| ());
+    task.joiner.with_mut(|_| ());
+    drop_quietly(task);
+}
+
+/// Drops a user's value; what it panics with goes no further than the panic hook.
+fn drop_quietly<T>(value: T) {
+    if let Err(payload) = catch_unwind(|| drop(value)) {
+        // The payload's own destructor might panic as well, and so on: a payload that does is leaked.
+        if let Err(second) = catch_unwind(|| drop(payload)) {
+            std::mem::forget(second);
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The state word of a task: one atomic, no unsafe code, and every transition says what its caller has to do next.
+//!
+//! The protocol that these transitions make up is described in the [module above](super).
+
+use crate::sync::{AtomicUsize, Bug, Ordering, exclusive, seeded};
+
+/// A runnable of this task exists (in a queue, in a slot, on its way there), or, together with `RUNNING`, the task was
+/// woken during its poll and will be queued again at the end of it. Set by wakes and aborts, cleared by the start of a
+/// poll. Whoever sets it on an idle task owns the one runnable.
+const SCHEDULED: usize = 1 << 0;
+/// A worker owns the future: it polls it, drops it, or stores its output. Set by the start of a poll, cleared
+/// by the end of it. Excludes every other access to the future.
+const RUNNING: usize = 1 << 1;
+/// The future is gone and the outcome is stored. Set once, by the worker that cleared `RUNNING`, and never cleared. From then
+/// on the outcome belongs to the handle if `JOIN` was set at that moment.
+const COMPLETE: usize = 1 << 2;
+/// Somebody asked for the end of the task. Set by aborts, never cleared. The next start or end of a poll drops the future.
+const CANCELLED: usize = 1 << 3;
+/// The `JoinHandle` exists and takes the outcome. Cleared by its drop, if that comes before completion.
+const JOIN: usize = 1 << 4;
+/// The slot of the join waker belongs to the worker that will complete the task. While it is clear the slot belongs to the handle.
+const JOIN_WAKER: usize = 1 << 5;
+/// References count from here: one for the life of the task until its outcome is stored, one for the `JoinHandle`, one
+/// for each waker and each `AbortHandle`. A runnable has none of its own: a task that has one is not complete.
+const REF: usize = 1 << 6;
+
+/// One task's state word.
+#[derive(Debug)]
+pub(crate) struct State(AtomicUsize);
+
+/// What a worker does with the runnable that it took.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Poll the future.
+    Poll,
+    /// Drop the future: the task was aborted.
+    Cancel,
+}
+
+/// What a worker does after a poll that gave `Pending`.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Pending {
+    /// Nothing: whoever wakes the task next has it from here on.
+    Idle,
+    /// Queue the task again: it was woken during its poll.
+    Reschedule,
+    /// Drop the future: the task was aborted during its poll.
+    Cancel,
+}
+
+/// What the worker does after it stored the outcome.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct Completed {
+    /// The handle takes the outcome; otherwise the worker drops it.
+    pub(crate) join: bool,
+    /// A waker waits in the slot; it is the worker's to take.
+    pub(crate) waker: bool,
+}
+
+/// What a waker does after it marked the task.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// Nothing.
+    Done,
+    /// Hand the one runnable to the scheduler.
+    Submit,
+    /// Free the task: the waker was the last reference.
+    Dealloc,
+}
+
+/// What the handle does on its drop.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct DropJoin {
+    /// The outcome is there and belongs to the handle: drop it.
+    pub(crate) output: bool,
+    /// The slot belongs to the handle: drop the waker in it.
+    pub(crate) waker: bool,
+}
+
+/// The task is complete.
+#[derive(Debug)]
+pub(crate) struct Complete;
+
+impl State {
+    /// A task with its first runnable, its handle and its own life.
+    const INITIAL: usize = SCHEDULED | JOIN | (2 * REF);
+
+    pub(crate) fn new() -> Self {
+        Self(AtomicUsize::new(Self::INITIAL))
+    }
+
+    /// The holder of the runnable begins to run the task.
+    #[inline]
+    pub(crate) fn start_poll(&self) -> Start {
+        // AcqRel: acquires what every waker released, and what the poll before released in `end_pending`.
+        let before = self.0.fetch_xor(SCHEDULED | RUNNING, Ordering::AcqRel);
+        debug_assert_eq!(before & (SCHEDULED | RUNNING | COMPLETE), SCHEDULED, "a runnable must be the only one");
+        if before & CANCELLED != 0 { Start::Cancel } else { Start::Poll }
+    }
+
+    /// The poll gave `Pending`. After `Idle` the worker must not touch the task again.
+    #[inline]
+    pub(crate) fn end_pending(&self) -> Pending {
+        let mut current = self.0.load(Ordering::Relaxed);
+        loop {
+            debug_assert_eq!(current & (RUNNING | COMPLETE), RUNNING);
+            let (next, action) = if current & CANCELLED != 0 && !seeded(Bug::CancelIgnored) {
+                // Still RUNNING: the future stays this worker's.
+                (current & !SCHEDULED, Pending::Cancel)
+            } else if current & SCHEDULED != 0 && !seeded(Bug::LostWake) {
+                (current & !RUNNING, Pending::Reschedule)
+            } else {
+                (current & !(RUNNING | SCHEDULED), Pending::Idle)
+            };
+            // Release: the next `start_poll` acquires what this poll wrote. Acquire: sees what a waker that came during
+            // the poll wrote.
+            match self.0.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return action,
+                Err(now) => current = now,
+            }
+        }
+    }
+
+    /// The outcome is stored: publish it.
+    pub(crate) fn complete(&self) -> Completed {
+        let order = if seeded(Bug::CompleteRelaxed) { Ordering::Relaxed } else { Ordering::AcqRel };
+        // Release: `is_complete` and `set_join_waker` acquire the outcome. Acquire: sees the waker that `set_join_waker`
+        // released.
+        let before = self.0.fetch_xor(RUNNING | COMPLETE, order);
+        debug_assert_eq!(before & (RUNNING | COMPLETE), RUNNING);
+        Completed { join: before & JOIN != 0, waker: before & JOIN_WAKER != 0 }
+    }
+
+    /// A waker is used and kept.
+    #[inline]
+    pub(crate) fn wake_by_ref(&self) -> Wake {
+        if seeded(Bug::WakeNoRelease) && self.0.load(Ordering::Relaxed) & SCHEDULED != 0 {
+            return Wake::Done;
+        }
+        // Release even if the task is already scheduled: the poll that follows must see what the waker's thread wrote.
+        let before = self.0.fetch_or(SCHEDULED, Ordering::AcqRel);
+        if before & (SCHEDULED | RUNNING | COMPLETE) == 0 { Wake::Submit } else { Wake::Done }
+    }
+
+    /// A waker is used up: the wake and the drop of its reference are one step.
+    pub(crate) fn wake_by_val(&self) -> Wake {
+        let mut current = self.0.load(Ordering::Relaxed);
+        loop {
+            debug_assert!(current >= REF);
+            let next = (current | SCHEDULED) - REF;
+            // AcqRel: as in `wake_by_ref`, and as in `ref_dec`.
+            match self.0.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) if current & (SCHEDULED | RUNNING | COMPLETE) == 0 => return Wake::Submit,
+                Ok(_) if next < REF => return Wake::Dealloc,
+                Ok(_) => return Wake::Done,
+                Err(now) => current = now,
+            }
+        }
+    }
+
+    /// Asks for the end of the task.
+    pub(crate) fn abort(&self) -> Wake {
+        // AcqRel: as in `wake_by_ref`. On a complete task both bits mean nothing.
+        let before = self.0.fetch_or(CANCELLED | SCHEDULED, Ordering::AcqRel);
+        if before & (SCHEDULED | RUNNING | COMPLETE) == 0 { Wake::Submit } else { Wake::Done }
+    }
+
+    /// Whether the outcome is stored.
+    #[inline]
+    pub(crate) fn is_complete(&self) -> bool {
+        // Acquire: matches `complete`.
+        self.0.load(Ordering::Acquire) & COMPLETE != 0
+    }
+
+    /// The handle left a waker in the slot and gives the slot away.
+    pub(crate) fn set_join_waker(&self) -> Result<(), Complete> {
+        let mut current = self.0.load(Ordering::Relaxed);
+        loop {
+            debug_assert_eq!(current & (JOIN | JOIN_WAKER), JOIN);
+            if current & COMPLETE != 0 && !seeded(Bug::JoinNoRecheck) {
+                // Acquire: matches `complete`, the outcome is read next.
+                crate::sync::fence(Ordering::Acquire);
+                return Err(Complete);
+            }
+            // Release: `complete` acquires the waker.
+            match self.0.compare_exchange_weak(current, current | JOIN_WAKER, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(now) => current = now,
+            }
+        }
+    }
+
+    /// The handle wants its slot back.
+    pub(crate) fn unset_join_waker(&self) -> Result<(), Complete> {
+        let mut current = self.0.load(Ordering::Relaxed);
+        loop {
+            if current & COMPLETE != 0 {
+                crate::sync::fence(Ordering::Acquire);
+                return Err(Complete);
+            }
+            match self.0.compare_exchange_weak(current, current & !JOIN_WAKER, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return Ok(()),
+                Err(now) => current = now,
+            }
+        }
+    }
+
+    /// Whether the slot of the join waker is given away. Asked by the handle only, so the answer stays true until the handle changes it.
+    pub(crate) fn has_join_waker(&self) -> bool {
+        // Relaxed: only this thread sets and clears the bit.
+        self.0.load(Ordering::Relaxed) & JOIN_WAKER != 0
+    }
+
+    /// The handle is dropped before anything else happened to the task: the common case of a detached spawn.
+    #[inline]
+    pub(crate) fn drop_join_fast(&self) -> bool {
+        // Release: as in `ref_dec`.
+        let next = (Self::INITIAL & !JOIN) - REF;
+        self.0.compare_exchange(Self::INITIAL, next, Ordering::Release, Ordering::Relaxed).is_ok()
+    }
+
+    /// The handle is dropped. Its reference stays until `ref_dec`.
+    pub(crate) fn drop_join(&self) -> DropJoin {
+        let mut current = self.0.load(Ordering::Relaxed);
+        loop {
+            debug_assert!(current & JOIN != 0);
+            if current & COMPLETE != 0 {
+                // Acquire: matches `complete`, the outcome is dropped next.
+                crate::sync::fence(Ordering::Acquire);
+                return DropJoin { output: !seeded(Bug::DropJoinForgetsOutput), waker: false };
+            }
+            let next = current & !(JOIN | JOIN_WAKER);
+            match self.0.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
+                Ok(_) => return DropJoin { output: false, waker: true },
+                Err(now) => current = now,
+            }
+        }
+    }
+
+    /// One more reference.
+    #[inline]
+    pub(crate) fn ref_inc(&self) {
+        // Relaxed: the new reference comes from one that exists.
+        let before = self.0.fetch_add(REF, Ordering::Relaxed);
+        if before > isize::MAX as usize {
+            // So many clones can only be leaked ones; to wrap around would free the task under them.
+            std::process::abort();
+        }
+    }
+
+    /// One reference less; true if it was the last.
+    #[inline]
+    pub(crate) fn ref_dec(&self) -> bool {
+        let order = if seeded(Bug::RefDecRelaxed) { Ordering::Relaxed } else { Ordering::AcqRel };
+        // AcqRel: whoever frees the task has seen all that the other references did.
+        let before = self.0.fetch_sub(REF, order);
+        debug_assert!(before >= REF);
+        before < 2 * REF
+    }
+
+    /// Called before the memory is given back: nobody else may be able to reach the task.
+    pub(crate) fn assert_exclusive(&mut self) {
+        let state = exclusive(&mut self.0);
+        debug_assert!(state < REF && state & COMPLETE != 0, "a task was freed in state {state:#b}");
+    }
+}
