@@ -13,6 +13,10 @@ pub(crate) enum Bug {
     ParkInTwoSections,
     /// A timer that fires stays armed.
     FireKeepsEntry,
+    /// Arming looks whether the runtime is shut down before it takes the lock, and not again inside.
+    ArmBeforeLock,
+    /// A poll that found the timer armed leaves its waker to an entry that may have gone meanwhile, and says "not yet".
+    PollLosesWaker,
 }
 
 #[cfg(not(loom))]

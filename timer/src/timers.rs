@@ -73,7 +73,7 @@ pub struct Timers {
     /// Wakes the owner from its sleep.
     unpark: Waker,
     hooks: OnceLock<Hooks>,
-    /// At or before the earliest deadline: written inside the lock, read without it.
+    /// A copy of `Inner::next`, to be read without the lock.
     next: AtomicU64,
     /// A copy of `Inner::closed`, to be read without the lock.
     closed: AtomicBool,
@@ -82,6 +82,9 @@ pub struct Timers {
 
 struct Inner {
     wheel: Wheel<Waker>,
+    /// At or before the earliest deadline. Kept beside the atomic copy because loom remembers only the latest access to an
+    /// atomic: a load right before each store would hide every other thread's load from it.
+    next: u64,
     /// While the owner sleeps (or is about to): the tick at which it wakes by itself. Taken by whoever wakes it earlier.
     parked_until: Option<u64>,
     closed: bool,
@@ -107,6 +110,7 @@ impl Timers {
             closed: AtomicBool::new(false),
             inner: Mutex::new(Inner {
                 wheel: Wheel::new(),
+                next: NEVER,
                 parked_until: None,
                 closed: false,
                 armed: 0,
@@ -161,7 +165,7 @@ impl Timers {
             inner = self.inner.lock();
         }
         inner.parked_until = Some(next);
-        self.set_next(next);
+        self.set_next(&mut inner, next);
         drop(inner);
         self.instant(next)
     }
@@ -189,7 +193,7 @@ impl Timers {
         inner.closed = true;
         inner.parked_until = None;
         inner.wheel.clear(|waker| woken.push(waker));
-        self.set_next(NEVER);
+        self.set_next(&mut inner, NEVER);
         // Relaxed: read only by who would otherwise not look at the timers at all.
         self.closed.store(true, Ordering::Relaxed);
     }
@@ -210,8 +214,9 @@ impl Timers {
     /// Arms a timer: `waker` is woken once, at or after `deadline`, unless the timer is cancelled before.
     pub(crate) fn arm(&self, deadline: Instant, waker: Waker) -> Result<Key, Shutdown> {
         let deadline = self.deadline(deadline);
+        let open = seeded(Bug::ArmBeforeLock) && !self.is_shut_down();
         let mut inner = self.inner.lock();
-        if inner.closed {
+        if inner.closed && !open {
             // The waker is a parameter, so it is dropped after the guard.
             return Err(Shutdown);
         }
@@ -232,6 +237,9 @@ impl Timers {
             mem::swap(current, &mut waker);
             Some(false)
         });
+        if seeded(Bug::PollLosesWaker) {
+            return Ok(false);
+        }
         answer.unwrap_or(Ok(false))
     }
 
@@ -290,16 +298,15 @@ impl Timers {
             }
         }
         let next = inner.wheel.next_turn().unwrap_or(NEVER);
-        self.set_next(next);
+        self.set_next(&mut inner, next);
         drop(inner);
         self.instant(next)
     }
 
     /// A timer was armed for `deadline`: passes that on to who has to know.
     fn armed(&self, mut inner: MutexGuard<'_, Inner>, deadline: u64) {
-        // Relaxed: `next` is written only inside the lock.
-        if deadline < self.next.load(Ordering::Relaxed) && !seeded(Bug::ArmLeavesNext) {
-            self.set_next(deadline);
+        if deadline < inner.next && !seeded(Bug::ArmLeavesNext) {
+            self.set_next(&mut inner, deadline);
         }
         let wake = inner.parked_until.take_if(|until| deadline < *until).is_some();
         drop(inner);
@@ -320,8 +327,8 @@ impl Timers {
         }
     }
 
-    /// Only inside the lock.
-    fn set_next(&self, next: u64) {
+    fn set_next(&self, inner: &mut Inner, next: u64) {
+        inner.next = next;
         // Relaxed: see `not_before` and `next_due`.
         self.next.store(next, Ordering::Relaxed);
     }
