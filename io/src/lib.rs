@@ -81,6 +81,8 @@ mod registered;
 mod slab;
 mod source;
 mod sync;
+#[cfg(not(loom))]
+pub mod unix;
 
 #[cfg(all(not(loom), feature = "tokio-io", feature = "hyper"))]
 pub use faces::adapter::Io;

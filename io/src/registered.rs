@@ -57,21 +57,34 @@ impl<S: sys::Source> Registered<S> {
 
     /// Registers `io` with worker `place` of `handle`'s runtime.
     pub(crate) fn at(
-        mut io: S,
+        io: S,
         interest: Interest,
         kind: Kind,
         handle: &Handle,
         place: usize,
     ) -> io::Result<Registered<S>> {
+        Registered::try_at(io, interest, kind, handle, place).map_err(|(_, error)| error)
+    }
+
+    /// As [`at`](Self::at), and an error gives `io` back.
+    pub(crate) fn try_at(
+        mut io: S,
+        interest: Interest,
+        kind: Kind,
+        handle: &Handle,
+        place: usize,
+    ) -> Result<Registered<S>, (S, io::Error)> {
         let reactor = handle.reactors()[place].clone();
-        let (source, token) = reactor.register(&mut io, interest, kind)?;
-        Ok(Registered {
-            io: Some(io),
-            source,
-            reactor,
-            token,
-            charge: handle.hooks().charge,
-        })
+        match reactor.register(&mut io, interest, kind) {
+            Ok((source, token)) => Ok(Registered {
+                io: Some(io),
+                source,
+                reactor,
+                token,
+                charge: handle.hooks().charge,
+            }),
+            Err(error) => Err((io, error)),
+        }
     }
 
     /// The source.

@@ -71,6 +71,14 @@ impl Seen {
     pub(crate) fn may_try(&self) -> bool {
         !self.ready.is_empty() || self.shutdown
     }
+
+    /// The same look at `ready` alone.
+    pub(crate) fn only(&self, ready: Ready) -> Seen {
+        Seen {
+            ready: self.ready & ready,
+            ..*self
+        }
+    }
 }
 
 pub(crate) struct Source {

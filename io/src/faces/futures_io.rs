@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use futures_io::{AsyncRead, AsyncWrite};
 
-use crate::net::{TcpStream, tcp};
+use crate::net::{TcpStream, UnixStream, tcp, unix};
 
 macro_rules! reads {
     ($($type:ty),*) => {$(
@@ -53,5 +53,19 @@ macro_rules! writes {
     )*};
 }
 
-reads!(TcpStream, tcp::ReadHalf<'_>, tcp::OwnedReadHalf);
-writes!(TcpStream, tcp::WriteHalf<'_>, tcp::OwnedWriteHalf);
+reads!(
+    TcpStream,
+    tcp::ReadHalf<'_>,
+    tcp::OwnedReadHalf,
+    UnixStream,
+    unix::ReadHalf<'_>,
+    unix::OwnedReadHalf
+);
+writes!(
+    TcpStream,
+    tcp::WriteHalf<'_>,
+    tcp::OwnedWriteHalf,
+    UnixStream,
+    unix::WriteHalf<'_>,
+    unix::OwnedWriteHalf
+);

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::buf::poll_read_tokio;
-use crate::net::{TcpStream, tcp};
+use crate::net::{TcpStream, UnixStream, tcp, unix};
 
 macro_rules! reads {
     ($($type:ty),*) => {$(
@@ -53,5 +53,19 @@ macro_rules! writes {
     )*};
 }
 
-reads!(TcpStream, tcp::ReadHalf<'_>, tcp::OwnedReadHalf);
-writes!(TcpStream, tcp::WriteHalf<'_>, tcp::OwnedWriteHalf);
+reads!(
+    TcpStream,
+    tcp::ReadHalf<'_>,
+    tcp::OwnedReadHalf,
+    UnixStream,
+    unix::ReadHalf<'_>,
+    unix::OwnedReadHalf
+);
+writes!(
+    TcpStream,
+    tcp::WriteHalf<'_>,
+    tcp::OwnedWriteHalf,
+    UnixStream,
+    unix::WriteHalf<'_>,
+    unix::OwnedWriteHalf
+);

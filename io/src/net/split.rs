@@ -231,3 +231,11 @@ pub(crate) mod tcp {
         }
     }
 }
+
+pub(crate) mod unix {
+    use std::os::unix::net::SocketAddr;
+
+    use crate::net::unix_stream::UnixStream;
+
+    halves!(UnixStream, mio::net::UnixStream, SocketAddr);
+}
