@@ -5,9 +5,9 @@ use std::task::{Context, Poll};
 
 use crate::current;
 use crate::instant::Instant;
-use crate::sync::Arc;
 use crate::timers::{Shutdown, Timers};
 use crate::wheel::Key;
+use std::sync::Arc;
 
 #[derive(Debug)]
 pub(crate) struct Alarm {

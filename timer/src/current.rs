@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
+use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::sync::atomic::{AtomicUsize, Ordering};
-use crate::sync::{Arc, thread_local_cell};
+use crate::sync::thread_local_cell;
 use crate::timers::{Hooks, Timers};
 
 /// One runtime's timers, as a thread sees them. Cheap to clone.
@@ -81,7 +82,11 @@ impl Handle {
     #[must_use]
     #[track_caller]
     pub fn current() -> Handle {
-        Handle::try_current().unwrap_or_else(|| no_runtime())
+        // A `match`: the caller's line does not pass through a closure.
+        match Handle::try_current() {
+            Some(handle) => handle,
+            None => no_runtime(),
+        }
     }
 
     /// The runtime that the present thread is inside of, if any.
@@ -146,7 +151,10 @@ thread_local_cell! {
 /// The timers that a timer created here and now belongs to.
 #[track_caller]
 pub(crate) fn timers() -> Arc<Timers> {
-    with(|handle| Arc::clone(handle.choose())).unwrap_or_else(|| no_runtime())
+    match with(|handle| Arc::clone(handle.choose())) {
+        Some(timers) => timers,
+        None => no_runtime(),
+    }
 }
 
 /// The present worker's timers, if they are other ones than `than` but of the same runtime.
