@@ -2,8 +2,13 @@
 //! that reads ([`Registered::poll_read_uninit`]).
 
 use std::io::{self, Read, Write};
+#[cfg(feature = "tokio-io")]
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
+
+#[cfg(feature = "tokio-io")]
+use socket2::{SockAddr, SockRef};
 
 use crate::registered::Registered;
 use crate::sys::Source;
@@ -27,6 +32,54 @@ where
     unsafe { buf.assume_init(read) };
     buf.advance(read);
     Poll::Ready(Ok(()))
+}
+
+/// Receives into tokio's buffer, behind what it holds.
+#[cfg(feature = "tokio-io")]
+pub(crate) fn recv(io: &impl AsFd, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<usize> {
+    // SAFETY: `recv` is socket2's, and initialises as many bytes as it says.
+    unsafe { fill(buf, |memory| Ok((SockRef::from(io).recv(memory)?, ()))) }.map(|(len, ())| len)
+}
+
+/// Receives into tokio's buffer, behind what it holds, and says who sent it.
+#[cfg(feature = "tokio-io")]
+pub(crate) fn recv_from(io: &impl AsFd, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<SockAddr> {
+    // SAFETY: `recv_from` is socket2's, and initialises as many bytes as it says.
+    unsafe { fill(buf, |memory| SockRef::from(io).recv_from(memory)) }.map(|(_, peer)| peer)
+}
+
+/// As [`recv`], and leaves it there.
+#[cfg(feature = "tokio-io")]
+pub(crate) fn peek(io: &impl AsFd, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<usize> {
+    // SAFETY: `peek` is socket2's, and initialises as many bytes as it says.
+    unsafe { fill(buf, |memory| Ok((SockRef::from(io).peek(memory)?, ()))) }.map(|(len, ())| len)
+}
+
+/// As [`recv_from`], and leaves it there.
+#[cfg(feature = "tokio-io")]
+pub(crate) fn peek_from(io: &impl AsFd, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<SockAddr> {
+    // SAFETY: `peek_from` is socket2's, and initialises as many bytes as it says.
+    unsafe { fill(buf, |memory| SockRef::from(io).peek_from(memory)) }.map(|(_, peer)| peer)
+}
+
+/// Lets `f` fill the unfilled part of tokio's buffer.
+///
+/// # Safety
+///
+/// `f` must write nothing but initialised bytes, and if it gives `Ok((n, _))`, then it must have initialised the first `n`
+/// of them.
+#[cfg(feature = "tokio-io")]
+unsafe fn fill<R>(
+    buf: &mut tokio::io::ReadBuf<'_>,
+    f: impl FnOnce(&mut [MaybeUninit<u8>]) -> io::Result<(usize, R)>,
+) -> io::Result<(usize, R)> {
+    // SAFETY: nothing is de-initialised: the caller promises that `f` only writes initialised bytes.
+    let unfilled = unsafe { buf.unfilled_mut() };
+    let (len, value) = f(unfilled)?;
+    // SAFETY: the first `len` bytes of the unfilled part are initialised: the caller promises it of `f`.
+    unsafe { buf.assume_init(len) };
+    buf.advance(len);
+    Ok((len, value))
 }
 
 /// Reads into hyper's buffer.

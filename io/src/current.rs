@@ -136,6 +136,7 @@ impl Handle {
     }
 
     /// The worker with the fewest sources; `first`, if no other has fewer.
+    #[allow(dead_code, reason = "sockets use it, and the model build has none")]
     pub(crate) fn least_loaded(&self, first: usize) -> usize {
         let others = (0..self.shared.reactors.len()).filter(|&index| index != first);
         let by_load = std::iter::once(first)

@@ -92,6 +92,8 @@ pub use reactor::{Reactor, Turned};
 pub use ready::{Interest, Ready};
 pub use registered::{Direction, Registered};
 pub use source::Kind;
+#[cfg(loom)]
+pub use sys::Line;
 pub use sys::Source;
 
 #[cfg(all(test, loom))]

@@ -225,11 +225,13 @@ impl<S: sys::Source> Registered<S> {
     }
 
     /// What is ready of `interest`, for those who clear it by hand.
+    #[allow(dead_code, reason = "sockets use it, and the model build has none")]
     pub(crate) fn look(&self, interest: Interest) -> Seen {
         self.source.look(interest)
     }
 
     /// Takes back what was seen, unless an event came since.
+    #[allow(dead_code, reason = "sockets use it, and the model build has none")]
     pub(crate) fn clear(&self, seen: Seen) {
         self.source.clear(seen);
     }

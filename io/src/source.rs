@@ -73,6 +73,7 @@ impl Seen {
     }
 
     /// The same look at `ready` alone.
+    #[allow(dead_code, reason = "sockets use it, and the model build has none")]
     pub(crate) fn only(&self, ready: Ready) -> Seen {
         Seen {
             ready: self.ready & ready,

@@ -450,9 +450,9 @@ fn a_dropped_wait_leaves_no_waiter() {
                 assert!(poll_once(wait.as_mut()).is_pending(), "waiting twice is one waiter");
             }
             assert_eq!(io.waiting(), 5);
-            waits.remove(1);
+            drop(waits.remove(1));
             assert_eq!(io.waiting(), 4);
-            waits.remove(0);
+            drop(waits.remove(0));
             assert_eq!(io.waiting(), 3);
         }
         assert_eq!(io.waiting(), 0);

@@ -1,13 +1,15 @@
 //! `tokio::io`: the traits of crate tokio, without its runtime.
 
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::buf::poll_read_tokio;
-use crate::net::{TcpStream, UnixStream, tcp, unix};
+use crate::buf::{peek, peek_from, poll_read_tokio, recv, recv_from};
+use crate::net::{TcpStream, UdpSocket, UnixDatagram, UnixStream, tcp, unix};
+use crate::registered::Direction;
 
 macro_rules! reads {
     ($($type:ty),*) => {$(
@@ -69,3 +71,79 @@ writes!(
     unix::WriteHalf<'_>,
     unix::OwnedWriteHalf
 );
+
+impl TcpStream {
+    /// Reads what is there, behind what `buf` holds, and leaves it there; says how much it is. Of all tasks that poll for
+    /// reading, the last is woken.
+    ///
+    /// # Errors
+    ///
+    /// As [`peek`](Self::peek).
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        self.registered().poll_io(cx, Direction::Read, |io| peek(io, buf))
+    }
+}
+
+impl UdpSocket {
+    /// Receives a datagram behind what `buf` holds. Of all tasks that poll for receiving, the last is woken.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.registered()
+            .poll_io(cx, Direction::Read, |io| recv(io, buf))
+            .map_ok(drop)
+    }
+
+    /// Receives a datagram behind what `buf` holds and says who sent it. Of all tasks that poll for receiving, the last is
+    /// woken.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_from`](Self::recv_from).
+    pub fn poll_recv_from(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>> {
+        self.registered()
+            .poll_io(cx, Direction::Read, |io| ip(recv_from(io, buf)?))
+    }
+
+    /// As [`poll_recv`](Self::poll_recv), and leaves the datagram there.
+    ///
+    /// # Errors
+    ///
+    /// As [`peek`](Self::peek).
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.registered()
+            .poll_io(cx, Direction::Read, |io| peek(io, buf))
+            .map_ok(drop)
+    }
+
+    /// As [`poll_recv_from`](Self::poll_recv_from), and leaves the datagram there.
+    ///
+    /// # Errors
+    ///
+    /// As [`peek_from`](Self::peek_from).
+    pub fn poll_peek_from(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>> {
+        self.registered()
+            .poll_io(cx, Direction::Read, |io| ip(peek_from(io, buf)?))
+    }
+}
+
+impl UnixDatagram {
+    /// Receives a datagram behind what `buf` holds. Of all tasks that poll for receiving, the last is woken.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.registered()
+            .poll_io(cx, Direction::Read, |io| recv(io, buf))
+            .map_ok(drop)
+    }
+}
+
+fn ip(address: socket2::SockAddr) -> io::Result<SocketAddr> {
+    address
+        .as_socket()
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a peer without an IP address"))
+}

@@ -7,9 +7,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
-use loom::sync::{Arc, Condvar, Mutex};
+use loom::sync::{Arc, Condvar};
 
 use crate::ready::{Interest, Ready};
+use crate::sync::Mutex;
 
 /// What can be registered: the model's stand-in for a socket.
 pub trait Source {
@@ -29,7 +30,7 @@ pub struct Line {
 impl Line {
     /// The kernel sees that the source became ready.
     pub fn edge(&self, ready: Ready) {
-        self.inner.state.lock().unwrap().edges.push_back((self.token, ready));
+        self.inner.state.lock().edges.push_back((self.token, ready));
         self.inner.changed.notify_one();
     }
 }
@@ -79,7 +80,7 @@ pub(crate) fn open() -> io::Result<(Kernel, Ports)> {
 
 impl Kernel {
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        let mut state = self.inner.state.lock().unwrap();
+        let mut state = self.inner.state.lock();
         while timeout.is_none() && state.edges.is_empty() && !state.woken {
             state = self.inner.changed.wait(state).unwrap();
         }
@@ -113,13 +114,13 @@ impl Ports {
     }
 
     pub(crate) fn wake(&self) -> io::Result<()> {
-        self.inner.state.lock().unwrap().woken = true;
+        self.inner.state.lock().woken = true;
         self.inner.changed.notify_one();
         Ok(())
     }
 
     pub(crate) fn has_events(&self) -> bool {
-        let state = self.inner.state.lock().unwrap();
+        let state = self.inner.state.lock();
         state.woken || !state.edges.is_empty()
     }
 }

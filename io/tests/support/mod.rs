@@ -12,16 +12,16 @@ use std::time::{Duration, Instant};
 use filch_io::{Handle, Hooks, Reactor};
 
 /// How long anything here may take before the test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub struct Driver {
-    pub handle: Handle,
+pub(crate) struct Driver {
+    pub(crate) handle: Handle,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Driver {
-    pub fn new(workers: usize) -> Driver {
+    pub(crate) fn new(workers: usize) -> Driver {
         Driver::with(
             workers,
             Hooks {
@@ -31,7 +31,7 @@ impl Driver {
         )
     }
 
-    pub fn with(workers: usize, hooks: Hooks) -> Driver {
+    pub(crate) fn with(workers: usize, hooks: Hooks) -> Driver {
         let reactors: Vec<Reactor> = (0..workers).map(|_| Reactor::new().unwrap()).collect();
         let handle = Handle::new(reactors.clone(), hooks);
         let stop = Arc::new(AtomicBool::new(false));
@@ -51,13 +51,13 @@ impl Driver {
 
     /// Runs `future` to its end, on this thread, inside the runtime.
     #[track_caller]
-    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
         let _inside = self.handle.enter();
         block_on(future)
     }
 
     /// Stops the workers and closes the reactors.
-    pub fn shutdown(&mut self) {
+    pub(crate) fn shutdown(&mut self) {
         self.stop.store(true, Ordering::Release);
         self.handle.reactors().iter().for_each(Reactor::unpark);
         self.threads.drain(..).for_each(|thread| thread.join().unwrap());
@@ -85,7 +85,7 @@ async fn resolve(name: String) -> std::io::Result<Vec<std::net::SocketAddr>> {
 
 /// Runs `future` to its end on this thread.
 #[track_caller]
-pub fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut future = pin!(future);
     let begin = Instant::now();
@@ -99,13 +99,13 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Polls `future` once.
-pub fn poll_once<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+pub(crate) fn poll_once<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
     future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 /// Waits until `condition` holds.
 #[track_caller]
-pub fn eventually(what: &str, condition: impl Fn() -> bool) {
+pub(crate) fn eventually(what: &str, condition: impl Fn() -> bool) {
     let begin = Instant::now();
     while !condition() {
         assert!(begin.elapsed() < PATIENCE, "it never came true: {what}");
@@ -115,7 +115,7 @@ pub fn eventually(what: &str, condition: impl Fn() -> bool) {
 
 /// Counts its wakes.
 #[derive(Default)]
-pub struct Count(pub std::sync::atomic::AtomicUsize);
+pub(crate) struct Count(std::sync::atomic::AtomicUsize);
 
 impl Wake for Count {
     fn wake(self: Arc<Self>) {
@@ -124,7 +124,7 @@ impl Wake for Count {
 }
 
 impl Count {
-    pub fn get(&self) -> usize {
+    pub(crate) fn get(&self) -> usize {
         self.0.load(Ordering::SeqCst)
     }
 }
