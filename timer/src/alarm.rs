@@ -1,13 +1,13 @@
 //! One deadline, armed at its first poll: the part that [`Sleep`](crate::Sleep), [`Timeout`](crate::Timeout) and
 //! [`Interval`](crate::Interval) share.
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::current;
 use crate::instant::Instant;
 use crate::timers::{Shutdown, Timers};
 use crate::wheel::Key;
-use std::sync::Arc;
 
 #[derive(Debug)]
 pub(crate) struct Alarm {

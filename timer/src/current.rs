@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::mem;
-use std::sync::Arc;
+use std::sync::Arc; // std's under loom too: handles cross the seam to the runtime
 
 use crate::clock::Clock;
 use crate::sync::atomic::{AtomicUsize, Ordering};

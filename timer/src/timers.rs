@@ -157,6 +157,8 @@ impl Timers {
 
     /// The owner is about to sleep: returns the moment until which it may, which is at or before the next deadline. From
     /// here to [`unpark`](Timers::unpark), arming an earlier timer wakes it.
+    ///
+    /// Read the clock after this, not before: if it was moved by hand meanwhile, the moment may have come already.
     pub fn park(&self) -> Option<Instant> {
         let mut inner = self.inner.lock();
         let next = inner.wheel.next_turn().unwrap_or(NEVER);

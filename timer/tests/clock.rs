@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::thread;
 use std::time::{self, Duration};
 
-use driver::{Driver, all, now, panics, paused, real};
+use driver::{Count, Driver, all, now, panics, paused, poll, real};
 use filch_timer::{Clock, Hooks, Instant, advance, pause, resume, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -132,6 +132,32 @@ fn advance_returns_after_the_timers_have_fired() {
         assert_eq!(driver.timers.stats().fired, 50);
         assert_eq!(timers.iter().filter(|timer| timer.is_elapsed()).count(), 50);
     });
+}
+
+#[test]
+fn advance_waits_for_the_turn_but_not_for_ever() {
+    let driver = paused();
+    let _inside = driver.handle.enter();
+    let mut timer = pin!(sleep(SECOND));
+    assert!(now(timer.as_mut()).is_pending());
+    let mut advancing = pin!(advance(SECOND));
+    for _ in 0..10 {
+        let (count, waker) = Count::new();
+        assert!(
+            poll(advancing.as_mut(), &waker).is_pending(),
+            "what is due has not fired yet"
+        );
+        assert_eq!(count.get(), 1, "it waits by yielding");
+    }
+    driver.turn();
+    assert!(now(advancing.as_mut()).is_pending(), "a last time, for what has fired");
+    assert!(now(advancing).is_ready());
+
+    let mut timer = pin!(sleep(SECOND));
+    assert!(now(timer.as_mut()).is_pending());
+    let mut advancing = pin!(advance(SECOND));
+    let polls = (0..1_000).take_while(|_| now(advancing.as_mut()).is_pending()).count();
+    assert!((61..999).contains(&polls), "{polls} polls");
 }
 
 #[test]

@@ -190,6 +190,7 @@ fn an_armed_sleep_that_is_reset_wakes_its_task_without_another_poll() {
     assert!(poll(timer.as_mut(), &waker).is_pending());
     timer.as_mut().reset(Instant::now() + Duration::from_secs(1));
     driver.handle.clock().advance(Duration::from_secs(1));
+    assert_eq!(driver.timers.stats().armed, 1, "the same timer, moved");
     driver.turn();
     assert_eq!(count.get(), 1);
     assert!(timer.is_elapsed());
@@ -329,9 +330,10 @@ fn only_a_sleeping_owner_is_woken_and_only_for_an_earlier_deadline() {
     let _earlier: Vec<_> = (10..50).rev().map(arm).collect();
     assert_eq!(driver.wakes(), 1, "once is enough");
 
+    driver.timers.park();
     driver.timers.unpark();
     let _awake = arm(5);
-    assert_eq!(driver.wakes(), 1);
+    assert_eq!(driver.wakes(), 1, "it is awake again");
 }
 
 #[test]

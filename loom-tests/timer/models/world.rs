@@ -1,11 +1,11 @@
 //! What the models share: one worker's timers, moments, and wakers that count.
 
-use std::sync::Arc as StdArc;
+use std::sync::Arc;
 use std::task::{Wake, Waker};
 use std::time::{Duration, Instant};
 
 use loom::sync::atomic::{AtomicUsize, Ordering};
-use loom::sync::{Arc, Condvar, Mutex};
+use loom::sync::{Condvar, Mutex};
 
 use crate::clock::Clock;
 use crate::timers::Timers;
@@ -13,15 +13,24 @@ use crate::timers::Timers;
 /// The timers of a worker, and the moment at which they were made.
 pub(super) struct World {
     pub(super) timers: Arc<Timers>,
-    pub(super) owner: StdArc<Owner>,
+    pub(super) owner: Arc<Owner>,
     begin: Instant,
 }
 
 impl World {
     pub(super) fn new() -> World {
+        World::by(Clock::new())
+    }
+
+    /// Two workers of one runtime.
+    pub(super) fn workers() -> [World; 2] {
         let clock = Clock::new();
-        let owner = StdArc::new(Owner::default());
-        let timers = Arc::new(Timers::new(clock, Waker::from(StdArc::clone(&owner))));
+        [World::by(clock.clone()), World::by(clock)]
+    }
+
+    fn by(clock: Clock) -> World {
+        let owner = Arc::new(Owner::default());
+        let timers = Arc::new(Timers::new(clock, Waker::from(Arc::clone(&owner))));
         World {
             timers,
             owner,
@@ -55,7 +64,7 @@ impl Clone for World {
     fn clone(&self) -> Self {
         World {
             timers: Arc::clone(&self.timers),
-            owner: StdArc::clone(&self.owner),
+            owner: Arc::clone(&self.owner),
             begin: self.begin,
         }
     }
@@ -66,9 +75,9 @@ impl Clone for World {
 pub(super) struct Count(AtomicUsize);
 
 impl Count {
-    pub(super) fn new() -> (StdArc<Count>, Waker) {
-        let count = StdArc::new(Count::default());
-        (StdArc::clone(&count), Waker::from(count))
+    pub(super) fn new() -> (Arc<Count>, Waker) {
+        let count = Arc::new(Count::default());
+        (Arc::clone(&count), Waker::from(count))
     }
 
     pub(super) fn get(&self) -> usize {
@@ -77,7 +86,7 @@ impl Count {
 }
 
 impl Wake for Count {
-    fn wake(self: StdArc<Self>) {
+    fn wake(self: Arc<Self>) {
         // Relaxed: a wake that carries no order of its own does not hide one that is missing elsewhere.
         self.0.fetch_add(1, Ordering::Relaxed);
     }
@@ -105,7 +114,7 @@ impl Owner {
 }
 
 impl Wake for Owner {
-    fn wake(self: StdArc<Self>) {
+    fn wake(self: Arc<Self>) {
         *self.woken.lock().unwrap() += 1;
         self.changed.notify_one();
     }
