@@ -194,7 +194,7 @@ impl<S: sys::Source> Registered<S> {
         f: impl FnMut(&S) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
         // None moved is the end of the stream, or an offer of nothing: neither says anything about the buffer.
-        let short = |&moved: &usize| moved > 0 && moved < offered && self.source.kind() == Kind::Stream;
+        let short = |&moved: &usize| moved > 0 && moved < offered && self.source.short_is_all();
         self.poll_with(cx, direction, f, short)
     }
 

@@ -36,7 +36,8 @@ const TICK_ONE: usize = 1 << TICK_SHIFT;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A byte stream whose short reads and writes prove that the buffer is empty, or full. That is TCP. A Unix stream
-    /// is not: a read stops early behind a message that carried file descriptors, though more data waits.
+    /// is not: a read stops early behind a message that carried file descriptors, though more data waits. Nor is TCP
+    /// with TLS in the kernel, where a read stops at the end of a record.
     Stream,
     /// Datagrams. Errors belong to single datagrams and pass, so nothing is ever closed for good.
     Datagram,
@@ -118,8 +119,12 @@ impl Source {
         }
     }
 
-    pub(crate) fn kind(&self) -> Kind {
-        self.kind
+    /// Does a read or write that moved less than it could prove that there is no more?
+    ///
+    /// A TCP read stops early in front of urgent data too. A stream that ever got some is tried until `WouldBlock`.
+    #[inline]
+    pub(crate) fn short_is_all(&self) -> bool {
+        self.kind == Kind::Stream && self.look(Interest::PRIORITY).ready - Ready::CLOSED == Ready::EMPTY
     }
 
     /// What it is ready for now.

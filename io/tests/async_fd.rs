@@ -2,20 +2,23 @@
 
 mod support;
 
-use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write};
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
 use std::pin::pin;
 use std::task::{Context, Waker};
 
 use filch_io::unix::AsyncFd;
 use filch_io::{Interest, Ready};
+use rustix::pipe::PipeFlags;
 use support::{Driver, poll_once};
 
-fn pipe() -> (AsyncFd<PipeReader>, AsyncFd<PipeWriter>) {
-    let (reader, writer) = std::io::pipe().unwrap();
-    rustix::io::ioctl_fionbio(&reader, true).unwrap();
-    rustix::io::ioctl_fionbio(&writer, true).unwrap();
-    let reader = AsyncFd::with_interest(reader, Interest::READABLE).unwrap();
-    (reader, AsyncFd::with_interest(writer, Interest::WRITABLE).unwrap())
+fn pipe() -> (AsyncFd<File>, AsyncFd<File>) {
+    let (reader, writer) = rustix::pipe::pipe_with(PipeFlags::NONBLOCK | PipeFlags::CLOEXEC).unwrap();
+    let reader = AsyncFd::with_interest(File::from(reader), Interest::READABLE).unwrap();
+    (
+        reader,
+        AsyncFd::with_interest(File::from(writer), Interest::WRITABLE).unwrap(),
+    )
 }
 
 #[test]
@@ -121,10 +124,10 @@ fn polling_and_the_end() {
 fn what_cannot_be_polled_is_given_back() {
     let driver = Driver::new(1);
     let _inside = driver.handle.enter();
-    let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+    let file = File::open(std::env::current_exe().unwrap()).unwrap();
     let error = AsyncFd::with_interest(file, Interest::READABLE).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::PermissionDenied);
-    let file = std::fs::File::open(std::env::current_exe().unwrap()).unwrap();
+    let file = File::open(std::env::current_exe().unwrap()).unwrap();
     let error = AsyncFd::try_with_interest(file, Interest::READABLE).unwrap_err();
     let (mut file, cause) = error.into_parts();
     assert_eq!(cause.kind(), ErrorKind::PermissionDenied);

@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
-use filch_io::net::{TcpListener, TcpStream};
+use filch_io::net::{TcpListener, TcpSocket, TcpStream};
 use filch_io::{Hooks, Interest};
 use support::{Driver, block_on, eventually, poll_once};
 
@@ -197,6 +197,96 @@ fn vectored() {
             .try_read_vectored(&mut [IoSliceMut::new(&mut a), IoSliceMut::new(&mut b)])
             .unwrap();
         assert_eq!((read, &a, &b[..6]), (8, b"on", &b"ethree"[..]));
+    });
+}
+
+#[test]
+fn more_parts_than_the_system_takes_at_once() {
+    let driver = Driver::new(1);
+    driver.block_on(async {
+        let (mut client, mut server) = pair().await;
+        let parts = vec![IoSlice::new(b"x"); 3_000];
+        let mut sent = 0;
+        while sent < parts.len() {
+            // Each takes a part of the parts; none may wait for room that is there.
+            sent += client.write_vectored(&parts[sent..]).await.unwrap();
+        }
+        let mut buf = [0; 3_000];
+        server.read_exact(&mut buf).await.unwrap();
+        client.write_all(&buf).await.unwrap();
+        let mut singles = [[0; 1]; 3_000];
+        let mut received = 0;
+        while received < singles.len() {
+            let mut parts: Vec<_> = singles[received..]
+                .iter_mut()
+                .map(|part| IoSliceMut::new(part))
+                .collect();
+            received += server.read_vectored(&mut parts).await.unwrap();
+        }
+        assert!(singles.iter().all(|part| part == b"x"));
+    });
+}
+
+#[test]
+fn urgent_data_does_not_strand_what_is_behind_it() {
+    let driver = Driver::new(1);
+    driver.block_on(async {
+        let (mut client, mut server) = pair().await;
+        let mut buf = [0; 64];
+        let mut got = Vec::new();
+        for round in 0..20 {
+            client.write_all(b"ab").await.unwrap();
+            socket2::SockRef::from(&client).send_out_of_band(b"!").unwrap();
+            client.write_all(b"cd").await.unwrap();
+            if round % 2 == 0 {
+                thread::sleep(std::time::Duration::from_millis(5));
+            }
+            // A read stops in front of the urgent byte, which is not part of the stream.
+            while got.len() < 4 {
+                let read = server.read(&mut buf).await.unwrap();
+                got.extend_from_slice(&buf[..read]);
+            }
+            assert_eq!(got, b"abcd");
+            got.clear();
+        }
+    });
+}
+
+#[test]
+fn a_socket_of_its_own_options() {
+    let driver = Driver::new(1);
+    driver.block_on(async {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.set_reuseport(true).unwrap();
+        socket.set_keepalive(true).unwrap();
+        socket.set_nodelay(true).unwrap();
+        socket.set_send_buffer_size(20_000).unwrap();
+        socket.set_recv_buffer_size(20_000).unwrap();
+        socket.set_tos_v4(0x10).unwrap();
+        assert!(socket.reuseaddr().unwrap() && socket.reuseport().unwrap());
+        assert!(socket.keepalive().unwrap() && socket.nodelay().unwrap());
+        assert!(socket.send_buffer_size().unwrap() >= 20_000 && socket.recv_buffer_size().unwrap() >= 20_000);
+        assert_eq!(socket.tos_v4().unwrap(), 0x10);
+        assert_eq!(socket.linger().unwrap(), None);
+        assert!(socket.take_error().unwrap().is_none());
+        assert_eq!(socket.device().unwrap(), None);
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let listener = socket.listen(16).unwrap();
+        assert_eq!(listener.local_addr().unwrap(), address);
+
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let here = socket.local_addr().unwrap();
+        let mut client = socket.connect(address).await.unwrap();
+        let (mut server, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, here);
+        client.write_all(b"abc").await.unwrap();
+        server.read_exact(&mut [0; 3]).await.unwrap();
+        drop(listener);
+        let error = TcpSocket::new_v4().unwrap().connect(address).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
     });
 }
 

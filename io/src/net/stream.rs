@@ -41,8 +41,8 @@ where
         cx: &mut Context<'_>,
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        let offered = bufs.iter().map(|buf| buf.len()).sum();
-        self.poll_bytes(cx, Direction::Read, offered, |mut io| io.read_vectored(bufs))
+        // Not `poll_bytes`: the system looks at so many buffers only (1024 on Linux), so few bytes prove nothing.
+        self.poll_io(cx, Direction::Read, |mut io| io.read_vectored(bufs))
     }
 
     #[inline]
@@ -52,8 +52,8 @@ where
 
     #[inline]
     pub(crate) fn poll_write_vectored(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let offered = bufs.iter().map(|buf| buf.len()).sum();
-        self.poll_bytes(cx, Direction::Write, offered, |mut io| io.write_vectored(bufs))
+        // Not `poll_bytes`, as above.
+        self.poll_io(cx, Direction::Write, |mut io| io.write_vectored(bufs))
     }
 
     /// Closes the writing direction. A peer that is gone already is no error: the direction is closed then.

@@ -332,6 +332,19 @@ impl TcpSocket {
     }
 }
 
+impl From<OwnedFd> for TcpSocket {
+    /// Takes over a descriptor, which must be that of a TCP socket in non-blocking mode.
+    fn from(fd: OwnedFd) -> TcpSocket {
+        TcpSocket { inner: fd.into() }
+    }
+}
+
+impl From<TcpSocket> for OwnedFd {
+    fn from(socket: TcpSocket) -> OwnedFd {
+        socket.inner.into()
+    }
+}
+
 impl AsFd for TcpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.inner.as_fd()

@@ -244,7 +244,8 @@ impl TcpStream {
     }
 
     pub(crate) fn from_mio(io: mio::net::TcpStream, handle: &Handle, place: usize) -> io::Result<TcpStream> {
-        let interest = Interest::READABLE | Interest::WRITABLE;
+        // Urgent data matters to how short reads are understood.
+        let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
         Ok(TcpStream {
             io: Registered::at(io, interest, Kind::Stream, handle, place)?,
         })
