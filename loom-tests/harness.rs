@@ -13,6 +13,13 @@
 //! A failing model ends the process with status [`FAILED`]: unwinding out of an exploration would run destructors that
 //! touch loom's objects after their time, and the second panic would hide the first.
 //!
+//! # A blind spot of loom
+//!
+//! loom 0.7 reorders a thread's access to an atomic only against the latest access before it, whoever made that. A thread
+//! that loads an atomic and then stores to it (without a read-modify-write) thereby hides the earlier loads of other
+//! threads from its own store. A model with fewer executions than its threads promise may have that reason; a plain copy
+//! of the value inside the lock that guards the stores cures it.
+//!
 //! # Planned panics
 //!
 //! A model that wants a panic (a task that panics, say) raises it with [`std::panic::resume_unwind`], which no panic

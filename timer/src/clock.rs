@@ -80,6 +80,12 @@ impl Clock {
         self.inner.pausable
     }
 
+    /// Whether this is the machine's time: the clock has never been paused.
+    pub(crate) fn is_machines(&self) -> bool {
+        // Relaxed: as in `now`.
+        !self.inner.own_time.load(Ordering::Relaxed)
+    }
+
     /// Whether the clock stands.
     #[must_use]
     pub fn is_paused(&self) -> bool {

@@ -2,8 +2,9 @@
 //!
 //! # Shape
 //!
-//! Eleven levels of 64 slots. A slot of level 0 is one tick wide, a slot of level `n` is 64ⁿ ticks wide; eleven levels of
-//! six bits cover every `u64`, so there is no deadline that is too far away and no level that wraps around.
+//! Eleven levels. A slot of level 0 is one tick wide, and there are 16 of them; every other level has 64 slots, each as wide
+//! as the whole level below. 4 + 10 * 6 bits are 64: every `u64` has its place, so there is no deadline that is too far
+//! away and no level that wraps around.
 //!
 //! An entry stands on the level of the highest bit in which its deadline differs from `elapsed` (the tick up to which
 //! everything has expired), in the slot that its deadline's own six bits name. Three things follow:
@@ -29,8 +30,10 @@ use std::num::NonZeroU32;
 
 /// Bits of a tick that one level resolves.
 const BITS: u32 = 6;
+/// Bits that level 0 leaves out, so that the levels' bits add up to those of a `u64`. It also puts a boundary between
+/// levels at bit 16: deadlines that are multiples of 2¹⁶ never go below that level.
+const UNUSED: u32 = 2;
 const SLOTS: usize = 1 << BITS;
-/// 11 * 6 = 66 bits: all of a `u64`, of which the last level uses four.
 const LEVELS: usize = 11;
 /// The number of the list of entries that have no place yet; the lists before it are the slots, level by level.
 const WAITING: u16 = (LEVELS * SLOTS) as u16;
@@ -50,11 +53,18 @@ pub struct Key {
 }
 
 impl Key {
-    /// A key that never names an entry of any wheel.
-    pub(crate) const SPENT: Key = Key {
-        index: NIL,
-        generation: NonZeroU32::MAX,
-    };
+    /// A key that never names an entry of any wheel, one for each `number`: a caller's way to say something else in the
+    /// place of a key.
+    pub(crate) const fn reserved(number: u32) -> Key {
+        Key {
+            index: NIL,
+            generation: NonZeroU32::MIN.saturating_add(number),
+        }
+    }
+
+    pub(crate) const fn is_reserved(self) -> bool {
+        self.index == NIL
+    }
 }
 
 /// A hierarchical timing wheel. See the [module](self).
@@ -190,7 +200,8 @@ impl<T> Wheel<T> {
     /// Expires every entry whose deadline is at or before `now`, in the order of deadlines, and of insertion among equal
     /// ones. A `now` before the latest turn's counts as that one.
     ///
-    /// Takes time for what expires and what cascades, not for the ticks that pass.
+    /// Takes time for what expires and what cascades, not for the ticks that pass. If `expired` panics, entries that are due
+    /// by the same tick may be lost.
     pub fn turn(&mut self, now: u64, mut expired: impl FnMut(T)) {
         self.place();
         let now = now.max(self.elapsed);
@@ -199,16 +210,7 @@ impl<T> Wheel<T> {
                 break;
             }
             self.elapsed = first.start;
-            if first.level > 0 {
-                self.spread(first.list);
-                continue;
-            }
-            while let Some(index) = self.head(first.list) {
-                self.unlink(index);
-                if let Some(value) = self.release(index) {
-                    expired(value);
-                }
-            }
+            self.spread(first.list, &mut expired);
         }
         self.elapsed = now;
     }
@@ -250,11 +252,25 @@ impl<T> Wheel<T> {
 
     /// Gives every entry that waits its place.
     fn place(&mut self) {
-        self.spread(WAITING);
+        self.scatter(WAITING, |wheel, index, deadline| {
+            wheel.link(wheel.slot_of(deadline), index)
+        });
     }
 
-    /// Moves every entry of a list to where a fresh look at its deadline puts it.
-    fn spread(&mut self, list: u16) {
+    /// Empties the slot that `elapsed` has just reached: what is due expires, the rest moves to the levels below. They are
+    /// empty, so nothing else is due before or with it.
+    fn spread(&mut self, list: u16, expired: &mut impl FnMut(T)) {
+        self.scatter(list, |wheel, index, deadline| {
+            if deadline > wheel.elapsed {
+                wheel.link(wheel.slot_of(deadline), index);
+            } else if let Some(value) = wheel.release(index) {
+                expired(value);
+            }
+        });
+    }
+
+    /// Empties a list, and hands over each of its entries with its deadline.
+    fn scatter(&mut self, list: u16, mut take: impl FnMut(&mut Self, u32, u64)) {
         let Some(head) = self.head(list) else { return };
         self.heads[usize::from(list)] = NIL;
         self.mark(list, false);
@@ -262,7 +278,7 @@ impl<T> Wheel<T> {
         loop {
             let entry = self.entry(index);
             let (next, deadline) = (entry.next, entry.deadline);
-            self.link(self.slot_of(deadline), index);
+            take(self, index, deadline);
             if next == head {
                 return;
             }
@@ -275,24 +291,23 @@ impl<T> Wheel<T> {
         // What is overdue goes into the slot of the present tick, which no other deadline maps to.
         let deadline = deadline.max(self.elapsed);
         // `| 1`: a deadline that differs in nothing belongs on level 0 as well.
-        let level = (u64::BITS - 1 - ((deadline ^ self.elapsed) | 1).leading_zeros()) / BITS;
-        let slot = (deadline >> (level * BITS)) & (SLOTS as u64 - 1);
+        let highest = u64::BITS - 1 - ((deadline ^ self.elapsed) | 1).leading_zeros();
+        let level = (highest + UNUSED) / BITS;
+        // Level 0 takes two bits too many here. They are those of `elapsed`, so they tell nothing and do no harm.
+        let slot = (deadline >> shift(level)) & (SLOTS as u64 - 1);
         (level * SLOTS as u32) as u16 + slot as u16
     }
 
     fn first(&self) -> Option<First> {
         let level = self.occupied.iter().position(|&slots| slots != 0)?;
         let slot = self.occupied[level].trailing_zeros();
-        let shift = level as u32 * BITS;
-        // The bits above this level are those of `elapsed`; on the last level there are none.
-        let above = self
-            .elapsed
-            .checked_shr(shift + BITS)
-            .map_or(0, |above| above << (shift + BITS));
+        // The bits above this level are those of `elapsed`; above the last level there are none.
+        let above = shift(level as u32 + 1);
+        let common = self.elapsed.checked_shr(above).map_or(0, |bits| bits << above);
         Some(First {
             level,
             list: (level * SLOTS) as u16 + slot as u16,
-            start: above | (u64::from(slot) << shift),
+            start: common | (u64::from(slot) << shift(level as u32)),
         })
     }
 
@@ -405,6 +420,11 @@ impl<T> Wheel<T> {
     }
 }
 
+/// The lowest bit that a level resolves.
+fn shift(level: u32) -> u32 {
+    (level * BITS).saturating_sub(UNUSED)
+}
+
 impl<T> Entry<T> {
     fn is(&self, key: Key) -> bool {
         self.generation == key.generation && self.value.is_some()
@@ -448,7 +468,7 @@ mod tests {
         wheel.remove(last);
         let next = wheel.insert(1, 'c');
         assert_ne!(next.index, last.index);
-        assert!(!wheel.contains(last) && !wheel.contains(Key::SPENT));
+        assert!(!wheel.contains(last) && !wheel.contains(Key::reserved(0)));
     }
 
     #[test]

@@ -79,6 +79,21 @@ fn what_is_due_at_the_first_poll_is_ready_and_never_armed() {
 }
 
 #[test]
+fn a_long_sleep_that_is_polled_too_late_fires_in_the_next_turn() {
+    let driver = real();
+    let _inside = driver.handle.enter();
+    let mut long = pin!(sleep(Duration::from_millis(100)));
+    std::thread::sleep(Duration::from_millis(101));
+    let (count, waker) = Count::new();
+    // The first poll of a long sleep does not look at the clock.
+    assert!(poll(long.as_mut(), &waker).is_pending());
+    assert!(!long.is_elapsed());
+    driver.turn();
+    assert_eq!(count.get(), 1);
+    assert!(poll(long, &waker).is_ready());
+}
+
+#[test]
 fn the_longest_duration_is_only_very_long() {
     let driver = paused();
     let _inside = driver.handle.enter();
@@ -105,8 +120,7 @@ fn ten_seconds_are_ten_seconds_whatever_else_is_armed() {
     let driver = paused();
     driver.block_on(async {
         for bits in 0..62 {
-            let far = pin!(sleep(Duration::from_nanos(1 << bits)));
-            let mut far = far;
+            let mut far = pin!(sleep(Duration::from_nanos(1 << bits)));
             let _ = now(far.as_mut());
             let begin = Instant::now();
             sleep(Duration::from_secs(10)).await;

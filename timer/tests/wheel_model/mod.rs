@@ -39,7 +39,7 @@ impl When {
             When::At(tick) => tick,
             When::In(ticks) => now.saturating_add(ticks),
             When::Rotations { level, times, off } => {
-                let rotation = 1_u64.checked_shl(6 * (level + 1)).unwrap_or(u64::MAX);
+                let rotation = 1_u64.checked_shl(6 * (level + 1) - 2).unwrap_or(u64::MAX);
                 now.saturating_add(rotation.saturating_mul(times))
                     .saturating_add_signed(off)
             }
