@@ -135,6 +135,16 @@ fn advance_returns_after_the_timers_have_fired() {
 }
 
 #[test]
+fn what_the_clock_jumped_over_is_ready_at_its_first_poll() {
+    let driver = paused();
+    let _inside = driver.handle.enter();
+    let (short, long) = (sleep(MILLISECOND), sleep(SECOND));
+    driver.handle.clock().advance(2 * SECOND);
+    assert!(now(pin!(short)).is_ready());
+    assert!(now(pin!(long)).is_ready());
+}
+
+#[test]
 fn advance_waits_for_the_turn_but_not_for_ever() {
     let driver = paused();
     let _inside = driver.handle.enter();
