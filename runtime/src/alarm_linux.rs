@@ -23,7 +23,14 @@ impl Alarm {
             tv_nsec: delay.subsec_nanos().into(),
         };
         // It fails only for a bad descriptor or a bad time.
-        let set = timerfd_settime(&self.0, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: OFF, it_value: value });
+        let set = timerfd_settime(
+            &self.0,
+            TimerfdTimerFlags::empty(),
+            &Itimerspec {
+                it_interval: OFF,
+                it_value: value,
+            },
+        );
         debug_assert!(set.is_ok());
     }
 

@@ -1,6 +1,6 @@
 //! A one-shot alarm, for systems without timerfd: it wakes its waiter when it is set.
 
-use crate::sync::{Condvar, Mutex};
+use crate::shim::{Condvar, Mutex};
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,10 @@ pub(crate) struct Alarm {
 impl Alarm {
     #[allow(clippy::unnecessary_wraps, reason = "other systems' alarms can fail to be made")]
     pub(crate) fn new() -> io::Result<Self> {
-        Ok(Self { at: Mutex::new(None), changed: Condvar::new() })
+        Ok(Self {
+            at: Mutex::new(None),
+            changed: Condvar::new(),
+        })
     }
 
     /// Goes off once, after `delay`, instead of when it would have before.

@@ -4,7 +4,7 @@
 //! whoever queues a job either takes a thread out of the idle count and owes it one wake-up, or starts a thread, or
 //! leaves the job to the threads that are busy. So no job is counted upon a thread that is about to leave.
 
-use crate::sync::{Condvar, Mutex, ThreadHandle, catch_unwind, spawn_thread};
+use crate::shim::{Condvar, Mutex, ThreadHandle, catch_unwind, spawn_thread};
 use crate::task::join::JoinHandle;
 use crate::task::raw::{self, Header, Runnable, Schedule};
 use std::collections::{HashMap, VecDeque};
@@ -42,7 +42,9 @@ impl ThreadConfig {
 
 impl fmt::Debug for ThreadConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ThreadConfig").field("stack_size", &self.stack_size).finish_non_exhaustive()
+        f.debug_struct("ThreadConfig")
+            .field("stack_size", &self.stack_size)
+            .finish_non_exhaustive()
     }
 }
 

@@ -80,7 +80,10 @@ impl Builder {
     /// If it is zero.
     #[track_caller]
     pub fn worker_threads(&mut self, workers: usize) -> &mut Self {
-        assert!(workers > 0, "a runtime needs at least one worker thread, `worker_threads(0)` asks for none");
+        assert!(
+            workers > 0,
+            "a runtime needs at least one worker thread, `worker_threads(0)` asks for none"
+        );
         self.workers = Some(workers);
         self
     }
@@ -92,7 +95,10 @@ impl Builder {
     /// If it is zero.
     #[track_caller]
     pub fn max_blocking_threads(&mut self, threads: usize) -> &mut Self {
-        assert!(threads > 0, "`max_blocking_threads(0)` would leave blocking jobs without any thread");
+        assert!(
+            threads > 0,
+            "`max_blocking_threads(0)` would leave blocking jobs without any thread"
+        );
         self.max_blocking_threads = threads;
         self
     }
@@ -111,7 +117,10 @@ impl Builder {
     #[track_caller]
     pub fn thread_name(&mut self, name: impl Into<String>) -> &mut Self {
         let name = name.into();
-        assert!(!name.contains('\0'), "a thread's name cannot contain a zero byte: {name:?}");
+        assert!(
+            !name.contains('\0'),
+            "a thread's name cannot contain a zero byte: {name:?}"
+        );
         self.thread_name_fn(move || name.clone())
     }
 
@@ -178,7 +187,10 @@ impl Builder {
     /// If [`start_paused`](Self::start_paused) was asked for in a multi_thread runtime, whose clock cannot be paused.
     #[track_caller]
     pub fn build(&mut self) -> io::Result<Runtime> {
-        assert!(!(self.start_paused && self.multi_thread), "the clock can be paused only in a current_thread runtime");
+        assert!(
+            !(self.start_paused && self.multi_thread),
+            "the clock can be paused only in a current_thread runtime"
+        );
         let workers = match (self.multi_thread, self.workers) {
             (false, _) => 1,
             (true, Some(workers)) => workers,
@@ -208,15 +220,18 @@ impl Settings {
 
     fn own_threads(&self, name: &'static str) -> ThreadConfig {
         let stack_size = self.threads.stack_size;
-        ThreadConfig { name: Arc::new(move || name.to_string()), stack_size, on_start: None, on_stop: None }
+        ThreadConfig {
+            name: Arc::new(move || name.to_string()),
+            stack_size,
+            on_start: None,
+            on_stop: None,
+        }
     }
 }
 
 fn default_workers() -> io::Result<usize> {
     match std::env::var(WORKERS_VARIABLE) {
-        Err(std::env::VarError::NotPresent) => {
-            Ok(std::thread::available_parallelism().map_or(1, NonZeroUsize::get))
-        }
+        Err(std::env::VarError::NotPresent) => Ok(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
         Ok(text) if text.parse::<NonZeroUsize>().is_ok() => Ok(text.parse().map_or(1, NonZeroUsize::get)),
         other => {
             let text = format!("{WORKERS_VARIABLE} must be a positive number of threads, not {other:?}");

@@ -6,6 +6,7 @@
 //!
 //! The thread also remembers here which task it polls.
 
+use crate::shim::thread_local_const;
 use crate::task::id::Id;
 use std::cell::Cell;
 use std::task::{Context, Poll};
@@ -21,8 +22,8 @@ struct Current {
     task: Cell<Option<Id>>,
 }
 
-thread_local! {
-    static CURRENT: Current = const { Current { budget: Cell::new(UNLIMITED), task: Cell::new(None) } };
+thread_local_const! {
+    static CURRENT: Current = Current { budget: Cell::new(UNLIMITED), task: Cell::new(None) }
 }
 
 /// Puts back what was there before, also when a poll panics.

@@ -1,6 +1,6 @@
 //! The one place that knows both the reactor and the timers: it turns them, and wakes what became ready after their locks are released.
 
-use crate::sync::catch_unwind;
+use crate::shim::catch_unwind;
 use filch_io::Reactor;
 use filch_timer::{Clock, Timers};
 use std::io;
@@ -20,7 +20,11 @@ impl Driver {
     pub(crate) fn new(clock: &Clock) -> io::Result<Self> {
         let reactor = Reactor::new()?;
         let timers = Arc::new(Timers::new(clock.clone(), reactor.waker()));
-        Ok(Self { reactor, timers, clock: clock.clone() })
+        Ok(Self {
+            reactor,
+            timers,
+            clock: clock.clone(),
+        })
     }
 
     pub(crate) fn reactor(&self) -> &Reactor {

@@ -7,6 +7,7 @@ use crate::park::Parker;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::solo::Solo;
 use crate::scheduler::worker;
+use crate::shim::thread_local_const;
 use crate::task::join::JoinHandle;
 use filch_timer::Clock;
 use std::cell::{Cell, RefCell};
@@ -50,10 +51,13 @@ pub enum RuntimeFlavor {
     MultiThread,
 }
 
-thread_local! {
-    static CURRENT: RefCell<Option<Handle>> = const { RefCell::new(None) };
+thread_local_const! {
+    static CURRENT: RefCell<Option<Handle>> = RefCell::new(None)
+}
+
+thread_local_const! {
     /// This thread polls tasks or is in `block_on`: it must not block.
-    static DRIVING: Cell<bool> = const { Cell::new(false) };
+    static DRIVING: Cell<bool> = Cell::new(false)
 }
 
 /// Says that a thread is inside no runtime.
@@ -99,7 +103,11 @@ impl Handle {
     ///
     /// If it is inside of none.
     pub fn try_current() -> Result<Self, TryCurrentError> {
-        CURRENT.try_with(|current| current.borrow().clone()).ok().flatten().ok_or(TryCurrentError(()))
+        CURRENT
+            .try_with(|current| current.borrow().clone())
+            .ok()
+            .flatten()
+            .ok_or(TryCurrentError(()))
     }
 
     /// Spawns a task onto the runtime.
@@ -157,12 +165,19 @@ impl Handle {
     ///
     /// Guards nest; they must be dropped in the reverse order.
     pub fn enter(&self) -> EnterGuard<'_> {
-        EnterGuard { _entered: self.enter_owned(), _handle: PhantomData }
+        EnterGuard {
+            _entered: self.enter_owned(),
+            _handle: PhantomData,
+        }
     }
 
     /// The kind of the runtime.
     pub fn runtime_flavor(&self) -> RuntimeFlavor {
-        if self.inner.solo.is_some() { RuntimeFlavor::CurrentThread } else { RuntimeFlavor::MultiThread }
+        if self.inner.solo.is_some() {
+            RuntimeFlavor::CurrentThread
+        } else {
+            RuntimeFlavor::MultiThread
+        }
     }
 
     /// What the runtime counts.
@@ -181,7 +196,11 @@ impl Handle {
 
     fn enter_with(&self, io: filch_io::Enter, timer: filch_timer::Enter) -> Entered {
         let previous = CURRENT.with(|current| current.replace(Some(self.clone())));
-        Entered { previous, _io: io, _timer: timer }
+        Entered {
+            previous,
+            _io: io,
+            _timer: timer,
+        }
     }
 
     /// Enters to run futures on this thread.
@@ -210,7 +229,7 @@ pub(crate) fn park_on<F: Future>(mut future: Pin<&mut F>) -> F::Output {
 
 /// Whether this thread runs futures and so must not wait for them.
 pub(crate) fn is_driving() -> bool {
-    DRIVING.try_with(Cell::get).unwrap_or(false)
+    DRIVING.try_with(|driving| driving.get()).unwrap_or(false)
 }
 
 /// The runtime's name resolution, as sockets call it.
@@ -227,7 +246,9 @@ pub(crate) fn resolve(name: String) -> filch_io::Resolving {
 
 impl fmt::Debug for Handle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("flavor", &self.runtime_flavor()).finish_non_exhaustive()
+        f.debug_struct("Handle")
+            .field("flavor", &self.runtime_flavor())
+            .finish_non_exhaustive()
     }
 }
 
@@ -272,7 +293,7 @@ impl Driving {
             "{what} was called on a thread that runs a filch runtime already, from inside a task or another `block_on`: \
              it would block the thread that it waits for. Await the future instead, or move the call into `spawn_blocking`"
         );
-        DRIVING.set(true);
+        DRIVING.with(|driving| driving.set(true));
         Self { _entered: entered }
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::coop;
 use crate::handle::Handle;
+use crate::shim::Mutex;
 use crate::spawn::{spawn, spawn_blocking};
-use crate::sync::Mutex;
 use crate::task::error::JoinError;
 use crate::task::id::Id;
 use crate::task::join::{AbortHandle, JoinHandle};
@@ -79,7 +79,11 @@ impl<T> JoinSet<T> {
     /// An empty set.
     pub fn new() -> Self {
         let ended = Arc::new(Ended(Mutex::new(Queue::default())));
-        Self { tasks: HashMap::new(), next: 0, ended }
+        Self {
+            tasks: HashMap::new(),
+            next: 0,
+            ended,
+        }
     }
 
     /// The number of tasks that were not joined yet, ended or not.
@@ -206,14 +210,19 @@ impl<T: 'static> JoinSet<T> {
                     }
                 }
             };
-            let Some(task) = self.tasks.get_mut(&number) else { continue };
+            let Some(task) = self.tasks.get_mut(&number) else {
+                continue;
+            };
             let id = task.id();
             if task.is_finished() && coop::charge(cx).is_pending() {
                 // Nothing is lost: it is the first to be asked next time.
                 self.ended.0.lock().entries.push_front(number);
                 return Poll::Pending;
             }
-            let waker = Waker::from(Arc::new(Entry { number, set: self.ended.clone() }));
+            let waker = Waker::from(Arc::new(Entry {
+                number,
+                set: self.ended.clone(),
+            }));
             if let Poll::Ready(result) = Pin::new(task).poll(&mut Context::from_waker(&waker)) {
                 self.tasks.remove(&number);
                 return Poll::Ready(Some(result.map(|value| (id, value))));

@@ -27,11 +27,11 @@ mod handle;
 mod join_set;
 mod metrics;
 mod park;
-mod run;
 mod rt;
+mod run;
 mod scheduler;
+mod shim;
 mod spawn;
-mod sync;
 pub mod task;
 
 pub use run::run;
@@ -45,8 +45,65 @@ pub mod runtime {
     pub use crate::rt::Runtime;
 }
 
-/// Time: sleeping, limits, intervals, and the clock that tests can stop.
+/// Time: sleeping, limits, intervals, and a clock that tests can stop.
 pub mod time {
-    pub use filch_timer::{Instant, Sleep, sleep, sleep_until};
+    pub use filch_timer::{
+        Instant, Interval, MissedTickBehavior, Sleep, Timeout, advance, error, interval, interval_at, pause, resume,
+        sleep, sleep_until, timeout, timeout_at,
+    };
     pub use std::time::Duration;
 }
+
+/// Sockets: TCP, UDP and Unix.
+#[cfg(not(loom))]
+pub mod net {
+    pub use filch_io::net::*;
+}
+
+/// Reading and writing: crate tokio's traits and helpers, which filch's streams implement, and readiness of any file descriptor.
+#[cfg(not(loom))]
+pub mod io {
+    pub use filch_io::{Interest, Ready};
+
+    /// Readiness of any file descriptor.
+    pub mod unix {
+        pub use filch_io::unix::*;
+    }
+
+    #[cfg(feature = "tokio-io")]
+    pub use tokio::io::{
+        AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncSeek, AsyncSeekExt, AsyncWrite, AsyncWriteExt,
+        BufReader, BufStream, BufWriter, DuplexStream, Empty, Error, ErrorKind, Join, Lines, ReadBuf, ReadHalf, Repeat,
+        Result, SeekFrom, SimplexStream, Sink, Split, Take, WriteHalf, copy, copy_bidirectional,
+        copy_bidirectional_with_sizes, copy_buf, duplex, empty, join, repeat, simplex, sink, split,
+    };
+}
+
+/// Channels and locks between tasks: crate tokio's, which work in any runtime.
+///
+/// They do not know filch's poll budget: a loop over a channel that is always ready never lets go of its worker by itself.
+#[cfg(feature = "tokio-sync")]
+pub mod sync {
+    pub use tokio::sync::*;
+}
+
+#[cfg(all(feature = "signal", not(loom)))]
+pub mod signal;
+
+#[cfg(all(feature = "hyper", not(loom)))]
+pub mod hyper;
+
+#[cfg(feature = "macros")]
+pub use filch_macros::{main, test};
+#[cfg(feature = "macros")]
+pub use tokio::{join, pin, select, try_join};
+
+/// For the code that the attributes make.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::run::run_with as run;
+}
+
+#[cfg(all(test, loom))]
+#[path = "../../loom-tests/models/mod.rs"]
+mod models;

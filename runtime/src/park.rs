@@ -1,6 +1,6 @@
 //! The park of a thread that is no worker: how `block_on` waits.
 
-use crate::sync::{Condvar, Mutex};
+use crate::shim::{Condvar, Mutex};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
@@ -13,7 +13,10 @@ pub(crate) struct Parker {
 
 impl Parker {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { token: Mutex::new(false), given: Condvar::new() })
+        Arc::new(Self {
+            token: Mutex::new(false),
+            given: Condvar::new(),
+        })
     }
 
     /// Waits for the token and takes it.

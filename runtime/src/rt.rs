@@ -1,7 +1,7 @@
 //! A runtime: its threads, its beginning and its end.
 
-use crate::builder::{Builder, Settings};
 use crate::blocking::BlockingPool;
+use crate::builder::{Builder, Settings};
 use crate::coop;
 use crate::driver::{Driver, wake_all};
 use crate::handle::{self, Driving, EnterGuard, Handle, Inner};
@@ -10,7 +10,7 @@ use crate::scheduler::shared::Shared;
 use crate::scheduler::solo::Solo;
 use crate::scheduler::watcher::Watcher;
 use crate::scheduler::worker::{Context, Core};
-use crate::sync::{Condvar, Mutex, ThreadHandle};
+use crate::shim::{Condvar, Mutex, ThreadHandle};
 use crate::task::join::JoinHandle;
 use filch_timer::Clock;
 use std::fmt;
@@ -67,32 +67,67 @@ impl Runtime {
     }
 
     pub(crate) fn start(settings: Settings) -> io::Result<Self> {
-        let clock = if settings.multi_thread { Clock::new() } else { Clock::pausable() };
+        let clock = if settings.multi_thread {
+            Clock::new()
+        } else {
+            Clock::pausable()
+        };
         if settings.start_paused {
             clock.pause();
         }
-        let drivers = (0..settings.workers).map(|_| Driver::new(&clock)).collect::<io::Result<Vec<_>>>()?;
+        let drivers = (0..settings.workers)
+            .map(|_| Driver::new(&clock))
+            .collect::<io::Result<Vec<_>>>()?;
         let mut queues = Vec::new();
         let shared = Arc::new_cyclic(|pool| {
             let (shared, locals) = Shared::new(drivers, pool);
             queues = locals;
             shared
         });
-        let reactors = shared.workers.iter().map(|remote| remote.driver.reactor().clone()).collect();
-        let timers = shared.workers.iter().map(|remote| remote.driver.timers().clone()).collect();
-        let mut cores: Vec<Box<Core>> = queues.into_iter().enumerate().map(|(i, queue)| Core::new(i, queue)).collect();
-        let solo = if settings.multi_thread { None } else { cores.pop().map(Solo::new) };
+        let reactors = shared
+            .workers
+            .iter()
+            .map(|remote| remote.driver.reactor().clone())
+            .collect();
+        let timers = shared
+            .workers
+            .iter()
+            .map(|remote| remote.driver.timers().clone())
+            .collect();
+        let mut cores: Vec<Box<Core>> = queues
+            .into_iter()
+            .enumerate()
+            .map(|(i, queue)| Core::new(i, queue))
+            .collect();
+        let solo = if settings.multi_thread {
+            None
+        } else {
+            cores.pop().map(Solo::new)
+        };
         let resolver = settings.resolver_threads();
         let inner = Inner {
-            io: filch_io::Handle::new(reactors, filch_io::Hooks { charge: coop::charge, resolve: handle::resolve }),
+            io: filch_io::Handle::new(
+                reactors,
+                filch_io::Hooks {
+                    charge: coop::charge,
+                    resolve: handle::resolve,
+                },
+            ),
             timer: filch_timer::Handle::new(clock.clone(), timers, filch_timer::Hooks { charge: coop::charge }),
             shared,
-            blocking: BlockingPool::new(settings.threads.clone(), settings.max_blocking_threads, settings.keep_alive),
+            blocking: BlockingPool::new(
+                settings.threads.clone(),
+                settings.max_blocking_threads,
+                settings.keep_alive,
+            ),
             resolver: BlockingPool::new(resolver, crate::builder::RESOLVERS, settings.keep_alive),
             clock,
             solo,
         };
-        let mut runtime = Self { handle: Handle::new(Arc::new(inner)), workers: None };
+        let mut runtime = Self {
+            handle: Handle::new(Arc::new(inner)),
+            workers: None,
+        };
         if settings.multi_thread {
             runtime.start_threads(cores, &settings)?;
         }
@@ -100,11 +135,18 @@ impl Runtime {
     }
 
     /// Starts the watcher and the workers. If one cannot be started, those that were are joined.
+    #[allow(clippy::vec_box, reason = "a core is one box all its life, whoever owns it")]
     fn start_threads(&mut self, cores: Vec<Box<Core>>, settings: &Settings) -> io::Result<()> {
         let shared = &self.handle.inner().shared;
         shared.watch.install()?;
-        let end = Arc::new(End { left: Mutex::new(cores.len()), over: Condvar::new() });
-        let workers = self.workers.insert(Workers { threads: Vec::new(), end: end.clone() });
+        let end = Arc::new(End {
+            left: Mutex::new(cores.len()),
+            over: Condvar::new(),
+        });
+        let workers = self.workers.insert(Workers {
+            threads: Vec::new(),
+            end: end.clone(),
+        });
         let mut missing = cores.len();
         let mut started = Ok(());
         for core in cores {
@@ -265,7 +307,9 @@ impl Drop for Runtime {
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("handle", &self.handle).finish_non_exhaustive()
+        f.debug_struct("Runtime")
+            .field("handle", &self.handle)
+            .finish_non_exhaustive()
     }
 }
 

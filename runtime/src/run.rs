@@ -32,15 +32,24 @@ pub(crate) const BLOCKING_GRACE: Duration = Duration::from_secs(10);
 /// ```
 #[track_caller]
 pub fn run<F: Future>(main: F) -> F::Output {
-    match Builder::new_multi_thread().build() {
+    run_with(&mut Builder::new_multi_thread(), main)
+}
+
+/// As [`run`], with settings.
+///
+/// # Panics
+///
+/// As [`run`].
+#[track_caller]
+pub fn run_with<F: Future>(builder: &mut Builder, main: F) -> F::Output {
+    match builder.build() {
         Ok(runtime) => run_on(runtime, main),
-        Err(error) => panic!("`filch::run` could not start a runtime: {error}"),
+        Err(error) => panic!("filch could not start a runtime: {error}"),
     }
 }
 
-/// As [`run`], on a runtime made for it.
 #[track_caller]
-pub(crate) fn run_on<F: Future>(runtime: Runtime, main: F) -> F::Output {
+fn run_on<F: Future>(runtime: Runtime, main: F) -> F::Output {
     struct Finish(Option<Runtime>);
     impl Drop for Finish {
         fn drop(&mut self) {

@@ -29,7 +29,7 @@
 //! One searcher at a time: trials elsewhere with more of them lost 11 %. One wake for each decision, and the woken one
 //! that finds more than it can run wakes the next.
 
-use crate::sync::{AtomicUsize, Bug, Ordering, fence, seeded};
+use crate::shim::{AtomicUsize, Bug, Ordering, fence, seeded};
 use crossbeam_utils::CachePadded;
 
 const BITS: usize = usize::BITS as usize;
@@ -45,7 +45,9 @@ pub(crate) struct Idle {
 impl Idle {
     pub(crate) fn new(workers: usize) -> Self {
         Self {
-            parked: (0..workers.div_ceil(BITS)).map(|_| CachePadded::new(AtomicUsize::new(0))).collect(),
+            parked: (0..workers.div_ceil(BITS))
+                .map(|_| CachePadded::new(AtomicUsize::new(0)))
+                .collect(),
             token: CachePadded::new(AtomicUsize::new(0)),
         }
     }
@@ -64,7 +66,11 @@ impl Idle {
     #[must_use]
     #[inline]
     pub(crate) fn notify_hint(&self) -> Option<usize> {
-        if self.parked.iter().all(|word| word.load(Ordering::Relaxed) == 0) { None } else { self.elect() }
+        if self.parked.iter().all(|word| word.load(Ordering::Relaxed) == 0) {
+            None
+        } else {
+            self.elect()
+        }
     }
 
     /// Takes the token and clears a bit.
@@ -109,7 +115,10 @@ impl Idle {
     pub(crate) fn try_search(&self) -> bool {
         // Relaxed look first: the token is usually taken when many want it.
         self.token.load(Ordering::Relaxed) == 0
-            && self.token.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+            && self
+                .token
+                .compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed)
+                .is_ok()
     }
 
     /// A searcher found work and gives the token back. It then looks at announced work again, and calls [`notify`](Self::notify) if there is some.

@@ -7,7 +7,7 @@
 //! Pushing wakes nobody. The caller pushes, then runs [`Idle::notify`](super::idle::Idle::notify), whose fence makes sure that either
 //! the push is seen by a worker that is about to sleep, or the sleeper by the pusher.
 
-use crate::sync::{AtomicUsize, Bug, Mutex, Ordering, seeded};
+use crate::shim::{AtomicUsize, Bug, Mutex, Ordering, seeded};
 use crate::task::list::RunQueue;
 use crate::task::raw::Runnable;
 use crossbeam_utils::CachePadded;
@@ -32,7 +32,9 @@ impl Inbox {
         let shards = workers.next_power_of_two().min(MAX_SHARDS);
         Self {
             filled: CachePadded::new(AtomicUsize::new(0)),
-            shards: (0..shards).map(|_| CachePadded::new(Mutex::new(RunQueue::default()))).collect(),
+            shards: (0..shards)
+                .map(|_| CachePadded::new(Mutex::new(RunQueue::default())))
+                .collect(),
         }
     }
 
@@ -41,12 +43,6 @@ impl Inbox {
         let mut queue = self.shards[shard].lock();
         queue.push(task);
         if queue.len() == 1 {
-            if seeded(Bug::InboxLateBit) {
-                drop(queue);
-                let filled = self.filled.load(Ordering::Relaxed);
-                self.filled.store(filled | 1 << shard, Ordering::Relaxed);
-                return;
-            }
             // Relaxed: the shard's lock orders it for those who take the lock; `notify`'s fence for those who only look.
             self.filled.fetch_or(1 << shard, Ordering::Relaxed);
         }
@@ -67,7 +63,10 @@ impl Inbox {
             return None;
         }
         let count = self.shards.len();
-        for shard in (0..count).map(|i| (turn + i) % count).filter(|shard| filled & (1 << shard) != 0) {
+        for shard in (0..count)
+            .map(|i| (turn + i) % count)
+            .filter(|shard| filled & (1 << shard) != 0)
+        {
             let mut queue = self.shards[shard].lock();
             let Some(first) = queue.pop() else { continue };
             let batch = (queue.len() / sharers).min(MAX_BATCH - 1);
@@ -75,6 +74,9 @@ impl Inbox {
                 rest(task);
             }
             if queue.len() == 0 || seeded(Bug::InboxForgetsRest) {
+                if seeded(Bug::InboxLateClear) {
+                    drop(queue);
+                }
                 // Relaxed: as in `push`.
                 self.filled.fetch_and(!(1 << shard), Ordering::Relaxed);
             }

@@ -6,7 +6,7 @@
 //! After a thread has handed the runnable over it must not use the pointer again: the task may run, end, and let the scheduler go meanwhile.
 //! That is why [`Pool::submit`] is given a `Weak`, to make an `Arc` of it first.
 
-use crate::sync::Mutex;
+use crate::shim::Mutex;
 use crate::task::join::JoinHandle;
 use crate::task::list::TaskList;
 use crate::task::raw::{self, Header, Runnable, Schedule};
@@ -45,11 +45,18 @@ struct Tasks {
 
 impl<P: Pool> Owned<P> {
     pub(crate) fn new(pool: Weak<P>) -> Self {
-        Self(Box::new(Home { pool, tasks: Mutex::new(Tasks::default()) }))
+        Self(Box::new(Home {
+            pool,
+            tasks: Mutex::new(Tasks::default()),
+        }))
     }
 
     /// Makes a task and enters it. There is no runnable if the list is closed: then the future is dropped here, and the handle says so.
-    pub(crate) fn spawn<F>(&self, future: F, location: &'static Location<'static>) -> (Option<Runnable>, JoinHandle<F::Output>)
+    pub(crate) fn spawn<F>(
+        &self,
+        future: F,
+        location: &'static Location<'static>,
+    ) -> (Option<Runnable>, JoinHandle<F::Output>)
     where
         F: Future + 'static,
     {

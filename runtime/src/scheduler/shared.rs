@@ -5,8 +5,8 @@ use crate::scheduler::idle::Idle;
 use crate::scheduler::inbox::Inbox;
 use crate::scheduler::owned::Owned;
 use crate::scheduler::watcher::{Pulse, Watch};
-use crate::sync::deque::{Local, Stealer};
-use crate::sync::{AtomicBool, AtomicUsize, Ordering};
+use crate::shim::deque::{Local, Stealer};
+use crate::shim::{AtomicBool, AtomicUsize, Ordering};
 use crate::task::raw::{Runnable, Slot};
 use crossbeam_utils::CachePadded;
 use std::sync::Weak;
@@ -60,7 +60,8 @@ impl Counter {
     #[inline]
     pub(crate) fn bump(&self) {
         // Relaxed, and no exchange: there is one writer, and readers want no more than a number.
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.0
+            .store(self.0.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> usize {
@@ -142,7 +143,10 @@ impl Shared {
 
     /// Whether a worker other than `thief` has more in its queue than it can run next. Looks at the queues themselves.
     pub(crate) fn has_surplus(&self, thief: usize) -> bool {
-        self.workers.iter().enumerate().any(|(index, remote)| index != thief && remote.stealer.len() >= 2)
+        self.workers
+            .iter()
+            .enumerate()
+            .any(|(index, remote)| index != thief && remote.stealer.len() >= 2)
     }
 
     /// Whether something waits for a worker that is busy: in its slot, its queue, its reactor or its timers.

@@ -5,7 +5,7 @@ use crate::driver::wake_all;
 use crate::park::Parker;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::worker::{Context, Core, DRIVER_INTERVAL, Tick};
-use crate::sync::{AtomicBool, Mutex, Ordering};
+use crate::shim::{AtomicBool, Mutex, Ordering};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +20,10 @@ pub(crate) struct Solo {
 
 impl Solo {
     pub(crate) fn new(core: Box<Core>) -> Self {
-        Self { core: Mutex::new(Some(core)), waiting: Mutex::new(Vec::new()) }
+        Self {
+            core: Mutex::new(Some(core)),
+            waiting: Mutex::new(Vec::new()),
+        }
     }
 
     /// Runs `future` on this thread, and with it, if no other thread does, the whole runtime.
@@ -61,7 +64,11 @@ impl Solo {
     fn take(&self, shared: &Arc<Shared>) -> Option<Seat<'_>> {
         let core = self.core.lock().take()?;
         let context = Context::new(shared.clone(), core);
-        Some(Seat { solo: self, shared: shared.clone(), context: Some(context) })
+        Some(Seat {
+            solo: self,
+            shared: shared.clone(),
+            context: Some(context),
+        })
     }
 }
 
@@ -93,11 +100,16 @@ struct Seat<'a> {
 
 impl Seat<'_> {
     fn context(&self) -> &Context {
-        self.context.as_ref().expect("a seat has its context until it is dropped")
+        self.context
+            .as_ref()
+            .expect("a seat has its context until it is dropped")
     }
 
     fn drive<F: Future>(&self, mut future: Pin<&mut F>) -> F::Output {
-        let main = Arc::new(Main { woken: AtomicBool::new(true), shared: self.shared.clone() });
+        let main = Arc::new(Main {
+            woken: AtomicBool::new(true),
+            shared: self.shared.clone(),
+        });
         let waker = Waker::from(main.clone());
         let mut cx = TaskContext::from_waker(&waker);
         self.context().enter(|context| {

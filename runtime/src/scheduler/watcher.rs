@@ -20,7 +20,7 @@
 
 use crate::alarm::Alarm;
 use crate::scheduler::shared::Shared;
-use crate::sync::{AtomicBool, AtomicUsize, Bug, Ordering, fence, seeded};
+use crate::shim::{AtomicBool, AtomicUsize, Bug, Ordering, fence, seeded};
 use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -41,14 +41,19 @@ pub(crate) struct Pulse {
 
 impl Pulse {
     pub(crate) fn new() -> Self {
-        Self { beat: AtomicUsize::new(0), driver_due: AtomicBool::new(false), stuck: AtomicBool::new(false) }
+        Self {
+            beat: AtomicUsize::new(0),
+            driver_due: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
+        }
     }
 
     /// The begin or the end of a poll. Only the worker itself.
     #[inline]
     pub(crate) fn beat(&self) {
         // Relaxed, and no exchange: one writer, and the watcher only compares.
-        self.beat.store(self.beat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.beat
+            .store(self.beat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
     /// The number of polls so far.
@@ -95,7 +100,11 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new() -> Self {
-        Self { armed: AtomicBool::new(false), trouble: AtomicBool::new(false), alarm: OnceLock::new() }
+        Self {
+            armed: AtomicBool::new(false),
+            trouble: AtomicBool::new(false),
+            alarm: OnceLock::new(),
+        }
     }
 
     /// From now on there is a watcher.
@@ -167,7 +176,9 @@ struct Seen {
 
 impl Watcher {
     pub(crate) fn new(workers: usize) -> Self {
-        Self { seen: vec![Seen::default(); workers] }
+        Self {
+            seen: vec![Seen::default(); workers],
+        }
     }
 
     /// The thread of the watcher.
@@ -196,8 +207,11 @@ impl Watcher {
                 continue;
             }
             anyone_runs = true;
-            let now =
-                Seen { beat: remote.pulse.beat.load(Ordering::Relaxed), turns: remote.counters.turns.get(), running: true };
+            let now = Seen {
+                beat: remote.pulse.beat.load(Ordering::Relaxed),
+                turns: remote.counters.turns.get(),
+                running: true,
+            };
             let before = std::mem::replace(seen, now);
             if !before.running {
                 continue;

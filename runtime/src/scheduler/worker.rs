@@ -8,8 +8,8 @@ use crate::driver::wake_all;
 use crate::scheduler::current::Scoped;
 use crate::scheduler::owned::{Pool, upgrade};
 use crate::scheduler::shared::{Remote, Shared};
-use crate::sync::deque::{Local, Steal};
-use crate::sync::{Bug, Ordering, seeded};
+use crate::shim::deque::{Local, Steal};
+use crate::shim::{Bug, Ordering, seeded, thread_local_const};
 use crate::task::join::JoinHandle;
 use crate::task::raw::Runnable;
 use std::cell::{Cell, RefCell};
@@ -32,8 +32,8 @@ pub(crate) const STEAL_LIMIT: usize = 64;
 /// Sweeps over all victims after a `Retry`, which means that somebody else got on, before a thief leaves it.
 const SWEEPS: usize = 4;
 
-thread_local! {
-    static CURRENT: Scoped<Context> = const { Scoped::new() };
+thread_local_const! {
+    static CURRENT: Scoped<Context> = Scoped::new()
 }
 
 /// What a worker owns. Nobody else touches it.
@@ -111,7 +111,11 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) fn new(shared: Arc<Shared>, core: Box<Core>) -> Self {
-        Self { shared, core: RefCell::new(Some(core)), doing: Cell::new(Doing::Other) }
+        Self {
+            shared,
+            core: RefCell::new(Some(core)),
+            doing: Cell::new(Doing::Other),
+        }
     }
 
     pub(crate) fn into_core(self) -> Option<Box<Core>> {
@@ -139,7 +143,9 @@ impl Context {
     #[inline]
     pub(crate) fn tick(&self) -> Tick {
         let core = self.core.borrow();
-        let Some(core_ref) = core.as_deref() else { return Tick::Idle };
+        let Some(core_ref) = core.as_deref() else {
+            return Tick::Idle;
+        };
         let task = self.next(core_ref).or_else(|| {
             self.turn(core_ref);
             core_ref.queue.pop().or_else(|| self.search(core_ref))
@@ -188,7 +194,10 @@ impl Context {
 
     /// This worker's part of the inbox.
     fn take_inbox(&self, core: &Core) -> Option<Runnable> {
-        let task = self.shared.inbox.pop(core.index, self.shared.workers.len(), |task| core.queue.push(task))?;
+        let task = self
+            .shared
+            .inbox
+            .pop(core.index, self.shared.workers.len(), |task| core.queue.push(task))?;
         self.show_surplus(core);
         Some(task)
     }
@@ -270,7 +279,13 @@ impl Context {
 
     /// Serves the workers that the watcher found stuck.
     fn rescue(&self, core: &Core) -> Option<Runnable> {
-        self.victims(core).find_map(|(_, remote)| if remote.pulse.take_stuck() { self.serve(core, remote) } else { None })
+        self.victims(core).find_map(|(_, remote)| {
+            if remote.pulse.take_stuck() {
+                self.serve(core, remote)
+            } else {
+                None
+            }
+        })
     }
 
     /// Does for a stuck worker what it cannot: takes its slot, half of its queue, and turns its reactor and its timers.
@@ -394,7 +409,9 @@ impl Context {
 
 impl fmt::Debug for Context {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("doing", &self.doing).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("doing", &self.doing)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why a task gave no value.
 
-use crate::sync::Exclusive;
+use crate::shim::Exclusive;
 use crate::task::id::Id;
 use std::any::Any;
 use std::{fmt, io};
@@ -18,11 +18,17 @@ enum Repr {
 
 impl JoinError {
     pub(crate) fn cancelled(id: Id) -> Self {
-        Self { id, repr: Repr::Cancelled }
+        Self {
+            id,
+            repr: Repr::Cancelled,
+        }
     }
 
     pub(crate) fn panic(id: Id, payload: Box<dyn Any + Send>) -> Self {
-        Self { id, repr: Repr::Panic(Exclusive::new(payload)) }
+        Self {
+            id,
+            repr: Repr::Panic(Exclusive::new(payload)),
+        }
     }
 
     /// Whether the task was aborted or its runtime shut down before it ended.

@@ -44,7 +44,9 @@ impl<T> JoinHandle<T> {
 
     /// A handle that can only abort; any number of them can exist.
     pub fn abort_handle(&self) -> AbortHandle {
-        AbortHandle { task: self.task.abort_ref() }
+        AbortHandle {
+            task: self.task.abort_ref(),
+        }
     }
 
     /// Whether the task has ended: its future is dropped, and awaiting the handle gives the outcome at once.

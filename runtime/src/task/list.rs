@@ -1,6 +1,6 @@
 //! The two intrusive chains that tasks stand in: a queue of runnables, and the list of live tasks.
 
-use crate::sync::UnsafeCell;
+use crate::shim::UnsafeCell;
 use crate::task::raw::{Header, Links, Runnable, abort_listed};
 use std::ptr::NonNull;
 
@@ -26,7 +26,12 @@ impl RunQueue {
         task.set_next(None);
         let header = task.into_raw();
         match &mut self.ends {
-            None => self.ends = Some(Ends { head: header, tail: header }),
+            None => {
+                self.ends = Some(Ends {
+                    head: header,
+                    tail: header,
+                })
+            }
             Some(ends) => {
                 // SAFETY: the queue owns the runnable at its tail and gives it up only in `pop`; it is used as a link here and put back.
                 let tail = unsafe { Runnable::from_raw(ends.tail) };
@@ -73,7 +78,13 @@ impl TaskList {
         set(header, Links { prev: None, next: head });
         if let Some(head) = head {
             let links = get(head);
-            set(head, Links { prev: Some(header), ..links });
+            set(
+                head,
+                Links {
+                    prev: Some(header),
+                    ..links
+                },
+            );
         }
         self.len += 1;
     }
@@ -84,14 +95,26 @@ impl TaskList {
         match links.prev {
             Some(prev) => {
                 let neighbour = get(prev);
-                set(prev, Links { next: links.next, ..neighbour });
+                set(
+                    prev,
+                    Links {
+                        next: links.next,
+                        ..neighbour
+                    },
+                );
             }
             None if self.head == Some(header) => self.head = links.next,
             None => return false,
         }
         if let Some(next) = links.next {
             let neighbour = get(next);
-            set(next, Links { prev: links.prev, ..neighbour });
+            set(
+                next,
+                Links {
+                    prev: links.prev,
+                    ..neighbour
+                },
+            );
         }
         self.len -= 1;
         true

@@ -20,7 +20,7 @@
 //! 7. Whoever drops the last reference has the whole task for itself.
 
 use crate::coop;
-use crate::sync::{AtomicPtr, Ordering, UnsafeCell, catch_unwind};
+use crate::shim::{AtomicPtr, Bug, Ordering, UnsafeCell, catch_unwind, seeded};
 use crate::task::error::JoinError;
 use crate::task::id::Id;
 use crate::task::state::{Pending, Start, State, Wake};
@@ -132,7 +132,13 @@ pub(crate) fn new<F: Future + 'static, S: Schedule>(
         joiner: UnsafeCell::new(None),
     });
     let header = NonNull::from(Box::leak(cell)).cast::<Header>();
-    (Runnable(header), JoinRef { header, output: PhantomData })
+    (
+        Runnable(header),
+        JoinRef {
+            header,
+            output: PhantomData,
+        },
+    )
 }
 
 /// The right to run a task once. There is at most one for each task at any time, and a task that has one is alive.
@@ -232,7 +238,7 @@ impl Slot {
         if self.is_empty() {
             return None;
         }
-        let before = if crate::sync::seeded(crate::sync::Bug::SlotNoExchange) {
+        let before = if seeded(Bug::SlotNoExchange) {
             let before = self.0.load(Ordering::Acquire);
             self.0.store(std::ptr::null_mut(), Ordering::Release);
             before
@@ -297,6 +303,10 @@ impl<T> JoinRef<T> {
             return Poll::Ready(self.take_output());
         }
         if header.state.has_join_waker() {
+            if seeded(Bug::JoinSlotNotTakenBack) {
+                self.set_joiner(Some(cx.waker().clone()));
+                return Poll::Pending;
+            }
             if header.state.unset_join_waker().is_err() {
                 return Poll::Ready(self.take_output());
             }
@@ -504,14 +514,17 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
 fn poll<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNull<Header>) -> Option<Stage<F>> {
     // SAFETY: the waker is only lent: this function's caller keeps the task alive, and ManuallyDrop keeps
     // the waker from giving up a reference that it does not have.
-    let waker = ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(header.as_ptr().cast_const().cast(), &WAKER)) });
+    let waker =
+        ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(header.as_ptr().cast_const().cast(), &WAKER)) });
     let mut cx = Context::from_waker(&waker);
     let polled = coop::with_task(task.header.id, || {
         catch_unwind(|| {
             task.stage.with_mut(|stage| {
                 // SAFETY: rule 4: RUNNING makes the stage this thread's.
                 let stage = unsafe { &mut *stage };
-                let Stage::Running(future) = stage else { unreachable!("a task without its future was run") };
+                let Stage::Running(future) = stage else {
+                    unreachable!("a task without its future was run")
+                };
                 // SAFETY: the future stands in the task's allocation, which does not move, until it is dropped in place.
                 unsafe { Pin::new_unchecked(future) }.poll(&mut cx)
             })
@@ -629,7 +642,9 @@ unsafe fn joiner_will_wake<F: Future + 'static, S: Schedule>(header: NonNull<Hea
     let task = unsafe { cell::<F, S>(header) };
     task.joiner.with(|joiner| {
         // SAFETY: the caller's promise: the slot is its own.
-        unsafe { &*joiner }.as_ref().is_some_and(|joiner| joiner.will_wake(waker))
+        unsafe { &*joiner }
+            .as_ref()
+            .is_some_and(|joiner| joiner.will_wake(waker))
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The protocol that these transitions make up is described in the [module above](super).
 
-use crate::sync::{AtomicUsize, Bug, Ordering, exclusive, seeded};
+use crate::shim::{AtomicUsize, Bug, Ordering, exclusive, seeded};
 
 /// A runnable of this task exists (in a queue, in a slot, on its way there), or, together with `RUNNING`, the task was
 /// woken during its poll and will be queued again at the end of it. Set by wakes and aborts, cleared by the start of a
@@ -99,8 +99,16 @@ impl State {
     pub(crate) fn start_poll(&self) -> Start {
         // AcqRel: acquires what every waker released, and what the poll before released in `end_pending`.
         let before = self.0.fetch_xor(SCHEDULED | RUNNING, Ordering::AcqRel);
-        debug_assert_eq!(before & (SCHEDULED | RUNNING | COMPLETE), SCHEDULED, "a runnable must be the only one");
-        if before & CANCELLED != 0 { Start::Cancel } else { Start::Poll }
+        debug_assert_eq!(
+            before & (SCHEDULED | RUNNING | COMPLETE),
+            SCHEDULED,
+            "a runnable must be the only one"
+        );
+        if before & CANCELLED != 0 && !seeded(Bug::CancelIgnored) {
+            Start::Cancel
+        } else {
+            Start::Poll
+        }
     }
 
     /// The poll gave `Pending`. After `Idle` the worker must not touch the task again.
@@ -109,7 +117,7 @@ impl State {
         let mut current = self.0.load(Ordering::Relaxed);
         loop {
             debug_assert_eq!(current & (RUNNING | COMPLETE), RUNNING);
-            let (next, action) = if current & CANCELLED != 0 && !seeded(Bug::CancelIgnored) {
+            let (next, action) = if current & CANCELLED != 0 {
                 // Still RUNNING: the future stays this worker's.
                 (current & !SCHEDULED, Pending::Cancel)
             } else if current & SCHEDULED != 0 && !seeded(Bug::LostWake) {
@@ -119,7 +127,10 @@ impl State {
             };
             // Release: the next `start_poll` acquires what this poll wrote. Acquire: sees what a waker that came during
             // the poll wrote.
-            match self.0.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => return action,
                 Err(now) => current = now,
             }
@@ -128,12 +139,19 @@ impl State {
 
     /// The outcome is stored: publish it.
     pub(crate) fn complete(&self) -> Completed {
-        let order = if seeded(Bug::CompleteRelaxed) { Ordering::Relaxed } else { Ordering::AcqRel };
+        let order = if seeded(Bug::CompleteRelaxed) {
+            Ordering::Relaxed
+        } else {
+            Ordering::AcqRel
+        };
         // Release: `is_complete` and `set_join_waker` acquire the outcome. Acquire: sees the waker that `set_join_waker`
         // released.
         let before = self.0.fetch_xor(RUNNING | COMPLETE, order);
         debug_assert_eq!(before & (RUNNING | COMPLETE), RUNNING);
-        Completed { join: before & JOIN != 0, waker: before & JOIN_WAKER != 0 }
+        Completed {
+            join: before & JOIN != 0,
+            waker: before & JOIN_WAKER != 0,
+        }
     }
 
     /// A waker is used and kept.
@@ -144,7 +162,11 @@ impl State {
         }
         // Release even if the task is already scheduled: the poll that follows must see what the waker's thread wrote.
         let before = self.0.fetch_or(SCHEDULED, Ordering::AcqRel);
-        if before & (SCHEDULED | RUNNING | COMPLETE) == 0 { Wake::Submit } else { Wake::Done }
+        if before & (SCHEDULED | RUNNING | COMPLETE) == 0 {
+            Wake::Submit
+        } else {
+            Wake::Done
+        }
     }
 
     /// A waker is used up: the wake and the drop of its reference are one step.
@@ -154,7 +176,10 @@ impl State {
             debug_assert!(current >= REF);
             let next = (current | SCHEDULED) - REF;
             // AcqRel: as in `wake_by_ref`, and as in `ref_dec`.
-            match self.0.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) if current & (SCHEDULED | RUNNING | COMPLETE) == 0 => return Wake::Submit,
                 Ok(_) if next < REF => return Wake::Dealloc,
                 Ok(_) => return Wake::Done,
@@ -167,7 +192,11 @@ impl State {
     pub(crate) fn abort(&self) -> Wake {
         // AcqRel: as in `wake_by_ref`. On a complete task both bits mean nothing.
         let before = self.0.fetch_or(CANCELLED | SCHEDULED, Ordering::AcqRel);
-        if before & (SCHEDULED | RUNNING | COMPLETE) == 0 { Wake::Submit } else { Wake::Done }
+        if before & (SCHEDULED | RUNNING | COMPLETE) == 0 {
+            Wake::Submit
+        } else {
+            Wake::Done
+        }
     }
 
     /// Whether the outcome is stored.
@@ -184,11 +213,14 @@ impl State {
             debug_assert_eq!(current & (JOIN | JOIN_WAKER), JOIN);
             if current & COMPLETE != 0 && !seeded(Bug::JoinNoRecheck) {
                 // Acquire: matches `complete`, the outcome is read next.
-                crate::sync::fence(Ordering::Acquire);
+                crate::shim::fence(Ordering::Acquire);
                 return Err(Complete);
             }
             // Release: `complete` acquires the waker.
-            match self.0.compare_exchange_weak(current, current | JOIN_WAKER, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange_weak(current, current | JOIN_WAKER, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => return Ok(()),
                 Err(now) => current = now,
             }
@@ -200,10 +232,13 @@ impl State {
         let mut current = self.0.load(Ordering::Relaxed);
         loop {
             if current & COMPLETE != 0 {
-                crate::sync::fence(Ordering::Acquire);
+                crate::shim::fence(Ordering::Acquire);
                 return Err(Complete);
             }
-            match self.0.compare_exchange_weak(current, current & !JOIN_WAKER, Ordering::AcqRel, Ordering::Relaxed) {
+            match self
+                .0
+                .compare_exchange_weak(current, current & !JOIN_WAKER, Ordering::AcqRel, Ordering::Relaxed)
+            {
                 Ok(_) => return Ok(()),
                 Err(now) => current = now,
             }
@@ -221,7 +256,9 @@ impl State {
     pub(crate) fn drop_join_fast(&self) -> bool {
         // Release: as in `ref_dec`.
         let next = (Self::INITIAL & !JOIN) - REF;
-        self.0.compare_exchange(Self::INITIAL, next, Ordering::Release, Ordering::Relaxed).is_ok()
+        self.0
+            .compare_exchange(Self::INITIAL, next, Ordering::Release, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// The handle is dropped. Its reference stays until `ref_dec`.
@@ -231,12 +268,23 @@ impl State {
             debug_assert!(current & JOIN != 0);
             if current & COMPLETE != 0 {
                 // Acquire: matches `complete`, the outcome is dropped next.
-                crate::sync::fence(Ordering::Acquire);
-                return DropJoin { output: !seeded(Bug::DropJoinForgetsOutput), waker: false };
+                crate::shim::fence(Ordering::Acquire);
+                return DropJoin {
+                    output: true,
+                    waker: false,
+                };
             }
             let next = current & !(JOIN | JOIN_WAKER);
-            match self.0.compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed) {
-                Ok(_) => return DropJoin { output: false, waker: true },
+            match self
+                .0
+                .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
+            {
+                Ok(_) => {
+                    return DropJoin {
+                        output: false,
+                        waker: true,
+                    };
+                }
                 Err(now) => current = now,
             }
         }
@@ -256,7 +304,11 @@ impl State {
     /// One reference less; true if it was the last.
     #[inline]
     pub(crate) fn ref_dec(&self) -> bool {
-        let order = if seeded(Bug::RefDecRelaxed) { Ordering::Relaxed } else { Ordering::AcqRel };
+        let order = if seeded(Bug::RefDecRelaxed) {
+            Ordering::Relaxed
+        } else {
+            Ordering::AcqRel
+        };
         // AcqRel: whoever frees the task has seen all that the other references did.
         let before = self.0.fetch_sub(REF, order);
         debug_assert!(before >= REF);
@@ -266,6 +318,9 @@ impl State {
     /// Called before the memory is given back: nobody else may be able to reach the task.
     pub(crate) fn assert_exclusive(&mut self) {
         let state = exclusive(&mut self.0);
-        debug_assert!(state < REF && state & COMPLETE != 0, "a task was freed in state {state:#b}");
+        debug_assert!(
+            state < REF && state & COMPLETE != 0,
+            "a task was freed in state {state:#b}"
+        );
     }
 }

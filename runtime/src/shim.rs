@@ -47,6 +47,17 @@ mod imp {
         false
     }
 
+    /// A thread-local with a constant to begin with.
+    macro_rules! thread_local_const {
+        ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr) => {
+            std::thread_local! {
+                $(#[$meta])*
+                static $name: $type = const { $value };
+            }
+        };
+    }
+    pub(crate) use thread_local_const;
+
     /// Starts a thread.
     pub(crate) fn spawn_thread(
         name: String,
@@ -54,7 +65,11 @@ mod imp {
         f: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<ThreadHandle> {
         let builder = std::thread::Builder::new().name(name);
-        let builder = if let Some(size) = stack_size { builder.stack_size(size) } else { builder };
+        let builder = if let Some(size) = stack_size {
+            builder.stack_size(size)
+        } else {
+            builder
+        };
         builder.spawn(f)
     }
 
@@ -146,7 +161,11 @@ mod imp {
     /// Only the model's own panic is a task's panic: every other one is loom reporting a finding, and goes on.
     pub(crate) fn catch_unwind<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).map_err(|payload| {
-            if payload.is::<TaskPanic>() { payload } else { std::panic::resume_unwind(payload) }
+            if payload.is::<TaskPanic>() {
+                payload
+            } else {
+                std::panic::resume_unwind(payload)
+            }
         })
     }
 
@@ -156,6 +175,17 @@ mod imp {
         let name = NAME.get_or_init(|| std::env::var("FILCH_SEEDED").ok());
         name.as_deref().is_some_and(|name| name == format!("{bug:?}"))
     }
+
+    /// A thread-local: each of the model's threads has its own, though they all run on one.
+    macro_rules! thread_local_const {
+        ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr) => {
+            loom::thread_local! {
+                $(#[$meta])*
+                static $name: $type = $value;
+            }
+        };
+    }
+    pub(crate) use thread_local_const;
 
     /// Starts a thread.
     pub(crate) fn spawn_thread(
@@ -194,7 +224,10 @@ mod imp {
 
         impl<T> Local<T> {
             pub(crate) fn new() -> Self {
-                Self(Arc::new(Mutex::new(Queue { items: VecDeque::new(), retries: 0 })))
+                Self(Arc::new(Mutex::new(Queue {
+                    items: VecDeque::new(),
+                    retries: 0,
+                })))
             }
 
             pub(crate) fn stealer(&self) -> Stealer<T> {
@@ -211,12 +244,6 @@ mod imp {
 
             pub(crate) fn len(&self) -> usize {
                 self.lock().items.len()
-            }
-
-            /// The next `times` steals answer `Retry`.
-            #[allow(dead_code, reason = "only some models ask for it")]
-            pub(crate) fn refuse(&self, times: usize) {
-                self.lock().retries = times;
             }
 
             fn lock(&self) -> loom::sync::MutexGuard<'_, Queue<T>> {
@@ -245,6 +272,12 @@ mod imp {
                 first.map_or(Steal::Empty, Steal::Success)
             }
 
+            /// The next `times` steals answer `Retry`.
+            #[allow(dead_code, reason = "only some models ask for it")]
+            pub(crate) fn refuse(&self, times: usize) {
+                self.0.lock().expect("loom's mutex").retries = times;
+            }
+
             pub(crate) fn is_empty(&self) -> bool {
                 self.len() == 0
             }
@@ -267,7 +300,7 @@ pub(crate) enum Bug {
     LostWake,
     /// A wake of a task that is already scheduled does no release operation.
     WakeNoRelease,
-    /// The end of a poll ignores an abort that came during it.
+    /// The start of a poll ignores an abort.
     CancelIgnored,
     /// Completion publishes the output without a release operation.
     CompleteRelaxed,
@@ -275,8 +308,8 @@ pub(crate) enum Bug {
     JoinNoRecheck,
     /// The last reference is given up without acquiring what the others did.
     RefDecRelaxed,
-    /// A detached handle leaves the output to nobody.
-    DropJoinForgetsOutput,
+    /// The handle changes its waker without taking the slot back first.
+    JoinSlotNotTakenBack,
     /// A worker parks without a fence between its announcement and its last look.
     IdleNoFence,
     /// A worker parks without a last look.
@@ -285,8 +318,8 @@ pub(crate) enum Bug {
     NotifyNoFence,
     /// Whoever gives up the searcher's token does not look again.
     TokenNoRescan,
-    /// A shard's bit is set after the lock is released.
-    InboxLateBit,
+    /// A shard's bit is cleared after the lock is released.
+    InboxLateClear,
     /// A shard's bit is cleared although something is left.
     InboxForgetsRest,
     /// The slot is emptied by a load and a store instead of one exchange.
@@ -333,7 +366,10 @@ impl Condvar {
         guard: RawGuard<'a, T>,
         timeout: std::time::Duration,
     ) -> (RawGuard<'a, T>, bool) {
-        let (guard, result) = self.0.wait_timeout(guard, timeout).unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (guard, result) = self
+            .0
+            .wait_timeout(guard, timeout)
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         (guard, result.timed_out())
     }
 

@@ -1,0 +1,15 @@
+//! The models of the runtime, one file per protocol.
+
+#[path = "../harness.rs"]
+mod harness;
+
+mod idle;
+mod inbox;
+mod join;
+mod park;
+mod pool;
+mod seeded;
+mod slot;
+mod support;
+mod task;
+mod watcher;

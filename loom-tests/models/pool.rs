@@ -1,0 +1,141 @@
+//! The whole scheduler with two workers over fake kernels: the callers of the queues, a shutdown, and the rescue of a stuck worker.
+
+use super::harness::model;
+use super::support::{Counts, counted, outcome};
+use crate::driver::Driver;
+use crate::scheduler::shared::Shared;
+use crate::scheduler::watcher::Watcher;
+use crate::scheduler::worker::{self, Context, Core, Tick};
+use crate::task::JoinHandle;
+use filch_timer::Clock;
+use loom::thread;
+use std::panic::Location;
+use std::sync::Arc;
+
+fn house(workers: usize) -> (Arc<Shared>, Vec<Box<Core>>) {
+    let clock = Clock::new();
+    let drivers = (0..workers)
+        .map(|_| Driver::new(&clock).expect("a fake kernel"))
+        .collect();
+    let mut queues = Vec::new();
+    let shared = Arc::new_cyclic(|pool| {
+        let (shared, locals) = Shared::new(drivers, pool);
+        queues = locals;
+        shared
+    });
+    let cores = queues
+        .into_iter()
+        .enumerate()
+        .map(|(index, queue)| Core::new(index, queue))
+        .collect();
+    (shared, cores)
+}
+
+fn ready(shared: &Arc<Shared>, counts: &Arc<Counts>) -> JoinHandle<super::support::Output> {
+    worker::spawn(shared, counted(counts, |_| true), Location::caller())
+}
+
+/// A worker's thread, for as long as the runtime is open.
+fn run(shared: &Arc<Shared>, core: Box<Core>) -> thread::JoinHandle<()> {
+    let shared = shared.clone();
+    thread::spawn(move || Context::new(shared, core).enter(Context::run))
+}
+
+#[test]
+fn a_task_from_outside_runs_or_is_cancelled() {
+    model("a_task_from_outside_runs_or_is_cancelled", Some(2), || {
+        let (shared, mut cores) = house(1);
+        let counts = Counts::new();
+        let worker = run(&shared, cores.remove(0));
+        let handle = ready(&shared, &counts);
+        shared.close();
+        worker.join().expect("joined");
+        let polled = counts.polls() == 1;
+        assert_eq!(outcome(handle).is_ok(), polled);
+        assert_eq!(counts.future_drops(), 1);
+        assert_eq!(counts.output_drops(), usize::from(polled));
+    });
+}
+
+#[test]
+fn a_task_from_outside_is_not_slept_over() {
+    model("a_task_from_outside_is_not_slept_over", Some(2), || {
+        let (shared, mut cores) = house(1);
+        let counts = Counts::new();
+        let worker = run(&shared, cores.remove(0));
+        let handle = ready(&shared, &counts);
+        assert_eq!(loom::future::block_on(handle).expect("a value").read(), 7);
+        shared.close();
+        worker.join().expect("joined");
+    });
+}
+
+#[test]
+fn a_thief_and_the_owner_run_each_task_once() {
+    model("a_thief_and_the_owner_run_each_task_once", Some(2), || {
+        let (shared, mut cores) = house(2);
+        let counts = Counts::new();
+        let thief = Context::new(shared.clone(), cores.pop().expect("a core"));
+        let owner = Context::new(shared.clone(), cores.pop().expect("a core"));
+        let handles: Vec<_> = owner.enter(|_| (0..3).map(|_| ready(&shared, &counts)).collect());
+        shared.workers[0].stealer.refuse(1);
+        let other = thread::spawn({
+            let counts = counts.clone();
+            move || {
+                let found = thief.enter(Context::tick);
+                assert!(
+                    found == Tick::Ran || counts.polls() > 0,
+                    "a thief gave up although there was work"
+                );
+                while thief.enter(Context::tick) == Tick::Ran {}
+                thief
+            }
+        });
+        while owner.enter(Context::tick) == Tick::Ran {}
+        let thief = other.join().expect("joined");
+        while thief.enter(Context::tick) == Tick::Ran {}
+        while owner.enter(Context::tick) == Tick::Ran {}
+        assert_eq!(counts.polls(), 3, "a task was lost or run twice");
+        assert!(handles.iter().all(JoinHandle::is_finished));
+    });
+}
+
+/// Worker 0 is in a poll that does not end: its beat is odd. What waits for it is run by worker 1, once the watcher has looked twice.
+fn rescued(
+    name: &str,
+    put: impl Fn(&Arc<Shared>, &Context, &Arc<Counts>) -> JoinHandle<super::support::Output> + Send + Sync + 'static,
+) {
+    model(name, Some(1), move || {
+        let (shared, mut cores) = house(2);
+        let counts = Counts::new();
+        let free = cores.pop().expect("a core");
+        let stuck = Context::new(shared.clone(), cores.pop().expect("a core"));
+        let handle = put(&shared, &stuck, &counts);
+        shared.workers[0].pulse.beat();
+        let worker = run(&shared, free);
+        let mut watcher = Watcher::new(2);
+        watcher.look(&shared);
+        watcher.look(&shared);
+        assert_eq!(loom::future::block_on(handle).expect("a value").read(), 7);
+        shared.close();
+        worker.join().expect("joined");
+        assert!(shared.workers[1].counters.rescues.get() > 0);
+    });
+}
+
+#[test]
+fn the_slot_of_a_stuck_worker_is_served() {
+    rescued("the_slot_of_a_stuck_worker_is_served", |shared, _, counts| {
+        let handle = ready(shared, counts);
+        let task = shared.inbox.pop(0, 1, |_| ()).expect("spawned from outside");
+        assert!(shared.workers[0].slot.replace(task).is_none());
+        handle
+    });
+}
+
+#[test]
+fn the_queue_of_a_stuck_worker_is_served() {
+    rescued("the_queue_of_a_stuck_worker_is_served", |shared, stuck, counts| {
+        stuck.enter(|_| ready(shared, counts))
+    });
+}

@@ -1,0 +1,33 @@
+//! Every planted bug is seen by some model: this is what shows that the models look.
+
+use super::harness::assert_caught;
+
+/// One test for each bug, so that they run side by side.
+macro_rules! caught {
+    ($($name:ident: $bug:literal by $model:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            assert_caught($bug, concat!("models::", $model));
+        })*
+    };
+}
+
+caught! {
+    lost_wake: "LostWake" by "task::wake_during_poll_is_not_lost";
+    wake_no_release: "WakeNoRelease" by "task::two_wakers_one_poller";
+    cancel_ignored: "CancelIgnored" by "task::abort_during_poll_ends_the_task";
+    complete_relaxed: "CompleteRelaxed" by "join::a_joiner_is_woken_or_sees_the_outcome";
+    join_no_recheck: "JoinNoRecheck" by "join::a_joiner_is_woken_or_sees_the_outcome";
+    ref_dec_relaxed: "RefDecRelaxed" by "task::the_last_reference_frees";
+    join_slot_not_taken_back: "JoinSlotNotTakenBack" by "join::changing_the_join_waker_loses_no_wake";
+    slot_no_exchange: "SlotNoExchange" by "slot::owner_and_rescuer_share_the_slot";
+    inbox_late_clear: "InboxLateClear" by "inbox::every_push_is_popped_once";
+    inbox_forgets_rest: "InboxForgetsRest" by "inbox::every_push_is_popped_once";
+    idle_no_fence: "IdleNoFence" by "idle::a_push_is_not_slept_over";
+    idle_no_recheck: "IdleNoRecheck" by "idle::a_push_is_not_slept_over";
+    notify_no_fence: "NotifyNoFence" by "idle::a_push_is_not_slept_over";
+    token_no_rescan: "TokenNoRescan" by "idle::two_pushes_are_not_slept_over";
+    steal_gives_up: "StealGivesUp" by "pool::a_thief_and_the_owner_run_each_task_once";
+    watcher_wakes_nobody: "WatcherWakesNobody" by "pool::the_slot_of_a_stuck_worker_is_served";
+    watcher_no_recheck: "WatcherNoRecheck" by "watcher::a_running_worker_is_watched";
+}

@@ -1,0 +1,190 @@
+//! Wake, poll, abort, complete: the state word and what hangs on it.
+
+use super::harness::model;
+use super::support::{Counts, Yard, counted, outcome, waker_of};
+use crate::task::join::JoinHandle;
+use loom::sync::Arc;
+use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::thread;
+use std::task::Waker;
+
+/// A task that waits for `flags`, polled once, and its waker. The flags are relaxed: only the wake carries them.
+fn waiter(
+    yard: &Yard,
+    counts: &std::sync::Arc<Counts>,
+    flags: Vec<Arc<AtomicBool>>,
+) -> (JoinHandle<super::support::Output>, Waker) {
+    waker_of(yard, |place| {
+        counted(counts, move |cx| {
+            if place.borrow().is_none() {
+                *place.borrow_mut() = Some(cx.waker().clone());
+            }
+            flags.iter().all(|flag| flag.load(Ordering::Relaxed))
+        })
+    })
+}
+
+fn flag() -> Arc<AtomicBool> {
+    Arc::new(AtomicBool::new(false))
+}
+
+#[test]
+fn wake_during_poll_is_not_lost() {
+    model("wake_during_poll_is_not_lost", None, || {
+        let (yard, counts, flag) = (Yard::new(), Counts::new(), flag());
+        let (handle, waker) = waiter(&yard, &counts, vec![flag.clone()]);
+        waker.wake_by_ref();
+        let other = thread::spawn(move || {
+            flag.store(true, Ordering::Relaxed);
+            waker.wake();
+        });
+        yard.drain();
+        other.join().expect("joined");
+        yard.drain();
+        assert!(handle.is_finished(), "lost wake");
+        assert_eq!(outcome(handle).expect("a value").read(), 7);
+        assert_eq!(counts.future_drops(), 1);
+        assert_eq!(counts.output_drops(), 1);
+        assert!(counts.polls() <= 3, "a wake made more than one poll");
+    });
+}
+
+#[test]
+fn two_wakers_one_poller() {
+    model("two_wakers_one_poller", Some(3), || {
+        let (yard, counts) = (Yard::new(), Counts::new());
+        let flags = [flag(), flag()];
+        let (handle, waker) = waiter(&yard, &counts, flags.to_vec());
+        let others = flags.map(|flag| {
+            let waker = waker.clone();
+            thread::spawn(move || {
+                flag.store(true, Ordering::Relaxed);
+                waker.wake_by_ref();
+            })
+        });
+        drop(waker);
+        yard.drain();
+        for other in others {
+            other.join().expect("joined");
+        }
+        yard.drain();
+        assert!(handle.is_finished(), "lost wake");
+        assert!(counts.polls() <= 3, "two wakes made more than two polls");
+    });
+}
+
+#[test]
+fn abort_during_poll_ends_the_task() {
+    model("abort_during_poll_ends_the_task", None, || {
+        let (yard, counts) = (Yard::new(), Counts::new());
+        let handle = yard.spawn(counted(&counts, |_| false));
+        let abort = handle.abort_handle();
+        let other = thread::spawn(move || abort.abort());
+        yard.drain();
+        other.join().expect("joined");
+        yard.drain();
+        assert!(handle.is_finished(), "abort lost");
+        assert!(outcome(handle).is_err_and(|error| error.is_cancelled()));
+        assert_eq!(counts.future_drops(), 1);
+        assert!(counts.polls() <= 1, "polled after the abort");
+    });
+}
+
+#[test]
+fn abort_against_completion_has_one_outcome() {
+    model("abort_against_completion_has_one_outcome", None, || {
+        let (yard, counts) = (Yard::new(), Counts::new());
+        let handle = yard.spawn(counted(&counts, |_| true));
+        let abort = handle.abort_handle();
+        let other = thread::spawn(move || {
+            abort.abort();
+            abort.is_finished()
+        });
+        yard.drain();
+        other.join().expect("joined");
+        yard.drain();
+        let polled = counts.polls() == 1;
+        match outcome(handle) {
+            Ok(output) => assert!(polled && output.read() == 7),
+            Err(error) => assert!(!polled && error.is_cancelled()),
+        }
+        assert_eq!(counts.future_drops(), 1);
+        assert_eq!(counts.output_drops(), usize::from(polled));
+    });
+}
+
+#[test]
+fn abort_wake_and_poll() {
+    model("abort_wake_and_poll", Some(3), || {
+        let (yard, counts, flag) = (Yard::new(), Counts::new(), flag());
+        let (handle, waker) = waiter(&yard, &counts, vec![flag.clone()]);
+        let abort = handle.abort_handle();
+        let waking = thread::spawn(move || {
+            flag.store(true, Ordering::Relaxed);
+            waker.wake();
+        });
+        let aborting = thread::spawn(move || abort.abort());
+        yard.drain();
+        waking.join().expect("joined");
+        aborting.join().expect("joined");
+        yard.drain();
+        assert!(handle.is_finished(), "wake and abort lost");
+        assert_eq!(counts.future_drops(), 1);
+        drop(outcome(handle));
+    });
+}
+
+#[test]
+fn two_threads_run_what_is_queued() {
+    model("two_threads_run_what_is_queued", Some(3), || {
+        let (yard, counts, flag) = (Yard::new(), Counts::new(), flag());
+        let (handle, waker) = waiter(&yard, &counts, vec![flag.clone()]);
+        let other = thread::spawn({
+            let yard = yard.clone();
+            move || {
+                flag.store(true, Ordering::Relaxed);
+                waker.wake_by_ref();
+                yard.drain();
+                waker.wake();
+            }
+        });
+        yard.drain();
+        other.join().expect("joined");
+        yard.drain();
+        assert!(handle.is_finished(), "lost wake");
+        assert_eq!(counts.future_drops(), 1);
+    });
+}
+
+#[test]
+fn wakers_outlive_the_task() {
+    model("wakers_outlive_the_task", None, || {
+        let (yard, counts, flag) = (Yard::new(), Counts::new(), flag());
+        let (handle, waker) = waiter(&yard, &counts, vec![flag.clone()]);
+        drop(handle);
+        flag.store(true, Ordering::Relaxed);
+        waker.wake_by_ref();
+        let other = thread::spawn(move || {
+            waker.wake_by_ref();
+            waker.wake();
+        });
+        yard.drain();
+        other.join().expect("joined");
+        yard.drain();
+        assert_eq!(counts.future_drops(), 1);
+        assert_eq!(counts.output_drops(), 1);
+    });
+}
+
+#[test]
+fn the_last_reference_frees() {
+    model("the_last_reference_frees", None, || {
+        let (yard, counts) = (Yard::new(), Counts::new());
+        let handle = yard.spawn(counted(&counts, |_| true));
+        let other = thread::spawn(move || yard.drain());
+        drop(handle);
+        other.join().expect("joined");
+        assert_eq!(counts.future_drops(), 1);
+        assert_eq!(counts.output_drops(), 1);
+    });
+}
