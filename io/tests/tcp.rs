@@ -401,6 +401,12 @@ fn refused_and_in_use() {
         let address = listener.local_addr().unwrap();
         let error = TcpListener::bind(address).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::AddrInUse);
+        // The first address that can be bound is the one, be there others behind it or before it.
+        let free = "127.0.0.1:0".parse().unwrap();
+        for addresses in [[free, address], [address, free]] {
+            let other = TcpListener::bind(&addresses[..]).await.unwrap();
+            assert_ne!(other.local_addr().unwrap(), address);
+        }
         drop(listener);
         let error = TcpStream::connect(address).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
