@@ -138,7 +138,13 @@ impl Runtime {
     #[allow(clippy::vec_box, reason = "a core is one box all its life, whoever owns it")]
     fn start_threads(&mut self, cores: Vec<Box<Core>>, settings: &Settings) -> io::Result<()> {
         let shared = &self.handle.inner().shared;
-        shared.watch.install()?;
+        let (watched, watcher_threads) = (Arc::downgrade(shared), settings.watcher_threads());
+        shared.watch.install(Box::new(move || {
+            let watched = watched
+                .upgrade()
+                .ok_or_else(|| io::Error::other("the runtime is gone"))?;
+            watcher_threads.spawn(move || Watcher::new(watched.workers.len()).run(&watched))
+        }))?;
         let end = Arc::new(End {
             left: Mutex::new(cores.len()),
             over: Condvar::new(),
@@ -159,12 +165,6 @@ impl Runtime {
                 }
                 Err(error) => started = Err(error),
             }
-        }
-        let watched = shared.clone();
-        let watcher = Watcher::new(shared.workers.len());
-        match settings.watcher_threads().spawn(move || watcher.run(&watched)) {
-            Ok(thread) => workers.threads.push(thread),
-            Err(error) => started = Err(error),
         }
         end.leave(missing, shared);
         started
@@ -284,7 +284,7 @@ impl Runtime {
             );
             return false;
         }
-        let mut over = workers.is_none_or(|workers| workers.join(deadline));
+        let mut over = workers.is_none_or(|workers| workers.join(deadline, &inner.shared));
         // Workers that need long to end do not use up the jobs' time.
         let blocking_deadline = match blocking_limit == limit {
             true => deadline,
@@ -336,7 +336,6 @@ impl End {
                 remote.driver.shutdown(&mut ready);
             }
             wake_all(&mut ready);
-            shared.watch.ring();
             self.over.notify_all();
         }
     }
@@ -344,7 +343,7 @@ impl End {
 
 impl Workers {
     /// Waits for the threads until `deadline` (`None`: for ever). True if they are gone.
-    fn join(self, deadline: Option<Instant>) -> bool {
+    fn join(self, deadline: Option<Instant>, shared: &Shared) -> bool {
         let mut left = self.end.left.lock();
         while *left > 0 {
             match deadline {
@@ -363,6 +362,7 @@ impl Workers {
             // Tasks' and hooks' panics are caught on the thread.
             let _ = thread.join();
         }
+        shared.watch.join();
         true
     }
 }

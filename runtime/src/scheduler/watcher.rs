@@ -10,8 +10,8 @@
 //! A worker that polls briskly but did not come to turn its driver since the last look is asked to: so the bound
 //! on that is in time as well as in polls, and no poll reads a clock.
 //!
-//! While everybody sleeps the watcher does too. A worker that leaves its park sets the alarm if it is not set; the watcher, before
-//! it lets the alarm be, looks once more whether somebody has just started:
+//! While everybody sleeps the watcher does too. A worker that has left its park and found a task sets the alarm if it is not set
+//! (the first one ever starts the thread); the watcher, before it lets the alarm be, looks once more whether somebody has just started:
 //!
 //! ```text
 //! worker:   clear own idle bit;  fence;  alarm not set? -> set it
@@ -20,7 +20,8 @@
 
 use crate::alarm::Alarm;
 use crate::scheduler::shared::Shared;
-use crate::shim::{AtomicBool, AtomicUsize, Bug, Ordering, fence, seeded};
+use crate::shim::{AtomicBool, AtomicUsize, Bug, Mutex, Ordering, ThreadHandle, fence, seeded};
+use std::fmt;
 use std::io;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -96,6 +97,27 @@ pub(crate) struct Watch {
     trouble: AtomicBool,
     /// Not there in a runtime without a watcher.
     alarm: OnceLock<Alarm>,
+    thread: Mutex<Thread>,
+}
+
+/// The watcher's thread.
+enum Thread {
+    /// It was not needed yet.
+    Due(Start),
+    Running(ThreadHandle),
+    None,
+}
+
+type Start = Box<dyn FnMut() -> io::Result<ThreadHandle> + Send>;
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Due(_) => "Due",
+            Self::Running(_) => "Running",
+            Self::None => "None",
+        })
+    }
 }
 
 impl Watch {
@@ -104,16 +126,28 @@ impl Watch {
             armed: AtomicBool::new(false),
             trouble: AtomicBool::new(false),
             alarm: OnceLock::new(),
+            thread: Mutex::new(Thread::None),
         }
     }
 
-    /// From now on there is a watcher.
-    pub(crate) fn install(&self) -> io::Result<()> {
+    /// From now on there is a watcher; `start` starts its thread when it is needed first.
+    pub(crate) fn install(&self, start: Start) -> io::Result<()> {
         let _ = self.alarm.set(Alarm::new()?);
+        *self.thread.lock() = Thread::Due(start);
         Ok(())
     }
 
-    /// A worker has left its park.
+    /// Waits for the watcher's thread. The runtime is over.
+    pub(crate) fn join(&self) {
+        let thread = std::mem::replace(&mut *self.thread.lock(), Thread::None);
+        if let Thread::Running(thread) = thread {
+            self.ring();
+            // It calls nothing of the program's that could panic.
+            let _ = thread.join();
+        }
+    }
+
+    /// A worker has left its park and is about to poll.
     pub(crate) fn started(&self) {
         // Between the idle bit and the look at the mark; matches the one in `rest`.
         fence(Ordering::SeqCst);
@@ -126,8 +160,20 @@ impl Watch {
         let arms = !self.armed.load(Ordering::Relaxed) && !self.armed.swap(true, Ordering::AcqRel);
         if arms {
             self.set_alarm();
+            self.start_thread();
         }
         arms
+    }
+
+    /// Starts the thread if this is the first time that it is needed. If the system refuses, the next who arms tries again.
+    fn start_thread(&self) {
+        let mut thread = self.thread.lock();
+        if let Thread::Due(start) = &mut *thread {
+            match start() {
+                Ok(handle) => *thread = Thread::Running(handle),
+                Err(_) => self.armed.store(false, Ordering::Release),
+            }
+        }
     }
 
     /// The watcher saw nobody run and wants to sleep. True if it may; else the alarm is set again.
@@ -148,7 +194,7 @@ impl Watch {
     }
 
     /// Makes the watcher look now, to find that it is not needed any more.
-    pub(crate) fn ring(&self) {
+    fn ring(&self) {
         if let Some(alarm) = self.alarm.get() {
             alarm.set(Duration::from_nanos(1));
         }

@@ -50,6 +50,8 @@ pub(crate) struct Core {
     surplus: Cell<bool>,
     /// State of the generator that chooses where a search begins. Never zero.
     random: Cell<u32>,
+    /// The watcher knows that this worker runs.
+    watched: Cell<bool>,
     /// The wakers of one turn of the driver; kept for its memory.
     ready: Cell<Vec<Waker>>,
 }
@@ -64,6 +66,7 @@ impl Core {
             searching: Cell::new(false),
             surplus: Cell::new(false),
             random: Cell::new(0x9E37_79B9 ^ u32::try_from(index).unwrap_or(0).wrapping_mul(0x85EB_CA6B) | 1),
+            watched: Cell::new(false),
             ready: Cell::new(Vec::new()),
         })
     }
@@ -129,7 +132,6 @@ impl Context {
 
     /// The life of a worker's thread. Call it inside [`enter`](Self::enter). It ends when the runtime is shut down and the last task gone.
     pub(crate) fn run(&self) {
-        self.shared.watch.started();
         while !self.shared.is_over() {
             while self.tick() == Tick::Ran {}
             if self.shared.is_over() {
@@ -328,7 +330,7 @@ impl Context {
         let mut ready = core.ready.take();
         remote.driver.park(&mut ready);
         core.searching.set(idle.retract(core.index));
-        self.shared.watch.started();
+        core.watched.set(false);
         self.wake(core, ready);
     }
 
@@ -342,9 +344,12 @@ impl Context {
         false
     }
 
-    /// Found work ends a search: if there is more of it, somebody else is woken for that.
+    /// A task was found. That ends a search: if there is more work, somebody else is woken for it.
     #[inline]
     fn settle(&self, core: &Core) {
+        if !core.watched.replace(true) {
+            self.shared.watch.started();
+        }
         if core.searching.replace(false) {
             self.shared.idle.release();
             if core.queue.len() > 0 || self.shared.has_announced_work() {
