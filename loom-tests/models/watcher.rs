@@ -2,7 +2,7 @@
 
 use super::harness::model;
 use crate::scheduler::idle::Idle;
-use crate::scheduler::watcher::Watch;
+use crate::scheduler::watch::Watch;
 use loom::sync::Arc;
 use loom::thread;
 

@@ -2,14 +2,12 @@
 
 use crate::blocking::ThreadConfig;
 use crate::rt::Runtime;
+use crate::settings::Settings;
 use std::fmt;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Threads for name resolution, at most.
-pub(crate) const RESOLVERS: usize = 4;
 
 /// The environment variable that overrides the default number of workers.
 const WORKERS_VARIABLE: &str = "FILCH_WORKER_THREADS";
@@ -32,16 +30,6 @@ pub struct Builder {
     keep_alive: Duration,
     start_paused: bool,
     threads: ThreadConfig,
-}
-
-/// What a runtime is built from.
-pub(crate) struct Settings {
-    pub(crate) multi_thread: bool,
-    pub(crate) workers: usize,
-    pub(crate) max_blocking_threads: usize,
-    pub(crate) keep_alive: Duration,
-    pub(crate) start_paused: bool,
-    pub(crate) threads: ThreadConfig,
 }
 
 impl Builder {
@@ -207,28 +195,6 @@ impl Builder {
     }
 }
 
-impl Settings {
-    /// The threads of name resolution: without the program's hooks, which are promised worker and blocking threads.
-    pub(crate) fn resolver_threads(&self) -> ThreadConfig {
-        self.own_threads("filch-resolve")
-    }
-
-    /// The thread of the watcher.
-    pub(crate) fn watcher_threads(&self) -> ThreadConfig {
-        self.own_threads("filch-watch")
-    }
-
-    fn own_threads(&self, name: &'static str) -> ThreadConfig {
-        let stack_size = self.threads.stack_size;
-        ThreadConfig {
-            name: Arc::new(move || name.to_string()),
-            stack_size,
-            on_start: None,
-            on_stop: None,
-        }
-    }
-}
-
 fn default_workers() -> io::Result<usize> {
     match std::env::var(WORKERS_VARIABLE) {
         Err(std::env::VarError::NotPresent) => Ok(std::thread::available_parallelism().map_or(1, NonZeroUsize::get)),
@@ -237,6 +203,17 @@ fn default_workers() -> io::Result<usize> {
             let text = format!("{WORKERS_VARIABLE} must be a positive number of threads, not {other:?}");
             Err(io::Error::new(io::ErrorKind::InvalidInput, text))
         }
+    }
+}
+
+impl Runtime {
+    /// A multi_thread runtime with default settings.
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::build`].
+    pub fn new() -> io::Result<Self> {
+        Builder::new_multi_thread().build()
     }
 }
 

@@ -1,15 +1,12 @@
 //! The handle of a runtime, and which runtime a thread is inside of.
 
-use crate::blocking::BlockingPool;
 use crate::coop;
+use crate::inner::Inner;
 use crate::metrics::RuntimeMetrics;
 use crate::park::Parker;
-use crate::scheduler::shared::Shared;
-use crate::scheduler::solo::Solo;
 use crate::scheduler::worker;
 use crate::shim::thread_local_const;
 use crate::task::join::JoinHandle;
-use filch_timer::Clock;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
@@ -25,20 +22,6 @@ use std::task::{Context, Poll};
 #[derive(Clone)]
 pub struct Handle {
     inner: Arc<Inner>,
-}
-
-/// The parts of a runtime.
-#[derive(Debug)]
-pub(crate) struct Inner {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) blocking: Arc<BlockingPool>,
-    /// Name resolution has threads of its own: jobs of the program cannot starve it.
-    pub(crate) resolver: Arc<BlockingPool>,
-    pub(crate) io: filch_io::Handle,
-    pub(crate) timer: filch_timer::Handle,
-    pub(crate) clock: Clock,
-    /// Only in a current_thread runtime.
-    pub(crate) solo: Option<Solo>,
 }
 
 /// The kinds of runtime.

@@ -1,6 +1,6 @@
 //! What a runtime counts.
 
-use crate::handle::Inner;
+use crate::inner::Inner;
 use crate::scheduler::shared::Remote;
 use std::fmt;
 use std::sync::Arc;

@@ -1,15 +1,16 @@
 //! A runtime: its threads, its beginning and its end.
 
 use crate::blocking::BlockingPool;
-use crate::builder::{Builder, Settings};
 use crate::coop;
 use crate::driver::{Driver, wake_all};
-use crate::handle::{self, Driving, EnterGuard, Handle, Inner};
+use crate::handle::{self, Driving, EnterGuard, Handle};
+use crate::inner::Inner;
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::solo::Solo;
 use crate::scheduler::watcher::Watcher;
 use crate::scheduler::worker::{Context, Core};
+use crate::settings::{RESOLVERS, Settings};
 use crate::shim::{Condvar, Mutex, ThreadHandle};
 use crate::task::join::JoinHandle;
 use filch_timer::Clock;
@@ -57,15 +58,6 @@ struct End {
 }
 
 impl Runtime {
-    /// A multi_thread runtime with default settings.
-    ///
-    /// # Errors
-    ///
-    /// As [`Builder::build`].
-    pub fn new() -> io::Result<Self> {
-        Builder::new_multi_thread().build()
-    }
-
     pub(crate) fn start(settings: Settings) -> io::Result<Self> {
         let clock = if settings.multi_thread {
             Clock::new()
@@ -120,7 +112,7 @@ impl Runtime {
                 settings.max_blocking_threads,
                 settings.keep_alive,
             ),
-            resolver: BlockingPool::new(resolver, crate::builder::RESOLVERS, settings.keep_alive),
+            resolver: BlockingPool::new(resolver, RESOLVERS, settings.keep_alive),
             clock,
             solo,
         };

@@ -18,5 +18,6 @@ pub(crate) mod inbox;
 pub(crate) mod owned;
 pub(crate) mod shared;
 pub(crate) mod solo;
+pub(crate) mod watch;
 pub(crate) mod watcher;
 pub(crate) mod worker;

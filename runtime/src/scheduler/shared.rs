@@ -4,7 +4,7 @@ use crate::driver::Driver;
 use crate::scheduler::idle::Idle;
 use crate::scheduler::inbox::Inbox;
 use crate::scheduler::owned::Owned;
-use crate::scheduler::watcher::{Pulse, Watch};
+use crate::scheduler::watch::{Pulse, Watch};
 use crate::shim::deque::{Local, Stealer};
 use crate::shim::{AtomicBool, AtomicUsize, Ordering};
 use crate::task::raw::{Runnable, Slot};

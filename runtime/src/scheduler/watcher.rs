@@ -18,193 +18,8 @@
 //! watcher:  mark alarm unset;    fence;  some idle bit clear? -> set it
 //! ```
 
-use crate::alarm::Alarm;
 use crate::scheduler::shared::Shared;
-use crate::shim::{AtomicBool, AtomicUsize, Bug, Mutex, Ordering, ThreadHandle, fence, seeded};
-use std::fmt;
-use std::io;
-use std::sync::OnceLock;
-use std::time::Duration;
-
-/// Between two looks. A poll is called long after one to two of these.
-pub(crate) const LOOK: Duration = Duration::from_millis(1);
-
-/// A worker's sign of life, and what the watcher asks for.
-#[derive(Debug)]
-pub(crate) struct Pulse {
-    /// Odd while a task is polled.
-    beat: AtomicUsize,
-    /// The driver waits for its turn.
-    driver_due: AtomicBool,
-    /// Somebody else should serve this worker's things.
-    stuck: AtomicBool,
-}
-
-impl Pulse {
-    pub(crate) fn new() -> Self {
-        Self {
-            beat: AtomicUsize::new(0),
-            driver_due: AtomicBool::new(false),
-            stuck: AtomicBool::new(false),
-        }
-    }
-
-    /// The begin or the end of a poll. Only the worker itself.
-    #[inline]
-    pub(crate) fn beat(&self) {
-        // Relaxed, and no exchange: one writer, and the watcher only compares.
-        self.beat
-            .store(self.beat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-    }
-
-    /// The number of polls so far.
-    pub(crate) fn polls(&self) -> usize {
-        self.beat.load(Ordering::Relaxed).div_ceil(2)
-    }
-
-    /// Whether the watcher asks for a turn of the driver.
-    #[inline]
-    pub(crate) fn is_driver_due(&self) -> bool {
-        self.driver_due.load(Ordering::Relaxed)
-    }
-
-    /// The driver has its turn.
-    #[inline]
-    pub(crate) fn driver_turns(&self) {
-        if self.is_driver_due() {
-            self.driver_due.store(false, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether help was asked for. Behind a fence, see [`Idle`](super::idle::Idle).
-    pub(crate) fn is_stuck(&self) -> bool {
-        self.stuck.load(Ordering::Relaxed)
-    }
-
-    /// Takes on the help that was asked for.
-    pub(crate) fn take_stuck(&self) -> bool {
-        // Acquire: what the watcher saw, the rescuer sees.
-        self.is_stuck() && self.stuck.swap(false, Ordering::Acquire)
-    }
-}
-
-/// The alarm, as the workers see it.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    /// The alarm is set, or the watcher is looking.
-    armed: AtomicBool,
-    /// Some worker was found stuck at the last look.
-    trouble: AtomicBool,
-    /// Not there in a runtime without a watcher.
-    alarm: OnceLock<Alarm>,
-    thread: Mutex<Thread>,
-}
-
-/// The watcher's thread.
-enum Thread {
-    /// It was not needed yet.
-    Due(Start),
-    Running(ThreadHandle),
-    None,
-}
-
-type Start = Box<dyn FnMut() -> io::Result<ThreadHandle> + Send>;
-
-impl fmt::Debug for Thread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Due(_) => "Due",
-            Self::Running(_) => "Running",
-            Self::None => "None",
-        })
-    }
-}
-
-impl Watch {
-    pub(crate) fn new() -> Self {
-        Self {
-            armed: AtomicBool::new(false),
-            trouble: AtomicBool::new(false),
-            alarm: OnceLock::new(),
-            thread: Mutex::new(Thread::None),
-        }
-    }
-
-    /// From now on there is a watcher; `start` starts its thread when it is needed first.
-    pub(crate) fn install(&self, start: Start) -> io::Result<()> {
-        let _ = self.alarm.set(Alarm::new()?);
-        *self.thread.lock() = Thread::Due(start);
-        Ok(())
-    }
-
-    /// Waits for the watcher's thread. The runtime is over.
-    pub(crate) fn join(&self) {
-        let thread = std::mem::replace(&mut *self.thread.lock(), Thread::None);
-        if let Thread::Running(thread) = thread {
-            self.ring();
-            // It calls nothing of the program's that could panic.
-            let _ = thread.join();
-        }
-    }
-
-    /// A worker has left its park and is about to poll.
-    pub(crate) fn started(&self) {
-        // Between the idle bit and the look at the mark; matches the one in `rest`.
-        fence(Ordering::SeqCst);
-        self.arm();
-    }
-
-    /// True if this call armed what was not armed.
-    pub(crate) fn arm(&self) -> bool {
-        // Relaxed look first: it is armed nearly always.
-        let arms = !self.armed.load(Ordering::Relaxed) && !self.armed.swap(true, Ordering::AcqRel);
-        if arms {
-            self.set_alarm();
-            self.start_thread();
-        }
-        arms
-    }
-
-    /// Starts the thread if this is the first time that it is needed. If the system refuses, the next who arms tries again.
-    fn start_thread(&self) {
-        let mut thread = self.thread.lock();
-        if let Thread::Due(start) = &mut *thread {
-            match start() {
-                Ok(handle) => *thread = Thread::Running(handle),
-                Err(_) => self.armed.store(false, Ordering::Release),
-            }
-        }
-    }
-
-    /// The watcher saw nobody run and wants to sleep. True if it may; else the alarm is set again.
-    pub(crate) fn rest(&self, somebody_runs: impl Fn() -> bool) -> bool {
-        self.armed.store(false, Ordering::Release);
-        if seeded(Bug::WatcherNoRecheck) {
-            return true;
-        }
-        // Between the mark and the look at the idle bits; matches the one in `started`.
-        fence(Ordering::SeqCst);
-        !(somebody_runs() && self.arm())
-    }
-
-    pub(crate) fn set_alarm(&self) {
-        if let Some(alarm) = self.alarm.get() {
-            alarm.set(LOOK);
-        }
-    }
-
-    /// Makes the watcher look now, to find that it is not needed any more.
-    fn ring(&self) {
-        if let Some(alarm) = self.alarm.get() {
-            alarm.set(Duration::from_nanos(1));
-        }
-    }
-
-    #[inline]
-    pub(crate) fn has_trouble(&self) -> bool {
-        self.trouble.load(Ordering::Relaxed)
-    }
-}
+use crate::shim::{Bug, seeded};
 
 /// What the watcher remembers from look to look.
 #[derive(Debug)]
@@ -229,12 +44,7 @@ impl Watcher {
 
     /// The thread of the watcher.
     pub(crate) fn run(mut self, shared: &Shared) {
-        let Some(alarm) = shared.watch.alarm.get() else { return };
-        loop {
-            alarm.wait();
-            if shared.is_over() {
-                return;
-            }
+        while shared.watch.wait() && !shared.is_over() {
             if self.look(shared) {
                 shared.watch.set_alarm();
             } else {
@@ -254,7 +64,7 @@ impl Watcher {
             }
             anyone_runs = true;
             let now = Seen {
-                beat: remote.pulse.beat.load(Ordering::Relaxed),
+                beat: remote.pulse.count(),
                 turns: remote.counters.turns.get(),
                 running: true,
             };
@@ -265,16 +75,13 @@ impl Watcher {
             if now.beat % 2 == 1 && now.beat == before.beat {
                 if shared.waits_for(index) {
                     trouble = true;
-                    // Release: matches the Acquire in `take_stuck`.
-                    remote.pulse.stuck.store(true, Ordering::Release);
+                    remote.pulse.call_help();
                 }
             } else if now.turns == before.turns {
-                remote.pulse.driver_due.store(true, Ordering::Relaxed);
+                remote.pulse.call_driver();
             }
         }
-        if trouble || shared.watch.has_trouble() {
-            shared.watch.trouble.store(trouble, Ordering::Relaxed);
-        }
+        shared.watch.set_trouble(trouble);
         if trouble && !seeded(Bug::WatcherWakesNobody) {
             // Its fence stands between the flags and the look at the sleepers.
             shared.wake_one(shared.idle.notify());

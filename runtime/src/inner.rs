@@ -1,0 +1,21 @@
+//! The parts of a runtime, as its handles share them.
+
+use crate::blocking::BlockingPool;
+use crate::scheduler::shared::Shared;
+use crate::scheduler::solo::Solo;
+use filch_timer::Clock;
+use std::sync::Arc;
+
+/// The parts of a runtime.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) blocking: Arc<BlockingPool>,
+    /// Name resolution has threads of its own: jobs of the program cannot starve it.
+    pub(crate) resolver: Arc<BlockingPool>,
+    pub(crate) io: filch_io::Handle,
+    pub(crate) timer: filch_timer::Handle,
+    pub(crate) clock: Clock,
+    /// Only in a current_thread runtime.
+    pub(crate) solo: Option<Solo>,
+}

@@ -1,0 +1,216 @@
+//! What the workers and the [watcher](super::watcher) know of each other: a worker's pulse, and the alarm.
+
+use crate::alarm::Alarm;
+use crate::shim::{AtomicBool, AtomicUsize, Bug, Mutex, Ordering, ThreadHandle, fence, seeded};
+use std::fmt;
+use std::io;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Between two looks. A poll is called long after one to two of these.
+pub(crate) const LOOK: Duration = Duration::from_millis(1);
+
+/// A worker's sign of life, and what the watcher asks for.
+#[derive(Debug)]
+pub(crate) struct Pulse {
+    /// Odd while a task is polled.
+    beat: AtomicUsize,
+    /// The driver waits for its turn.
+    driver_due: AtomicBool,
+    /// Somebody else should serve this worker's things.
+    stuck: AtomicBool,
+}
+
+impl Pulse {
+    pub(crate) fn new() -> Self {
+        Self {
+            beat: AtomicUsize::new(0),
+            driver_due: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
+        }
+    }
+
+    /// The begin or the end of a poll. Only the worker itself.
+    #[inline]
+    pub(crate) fn beat(&self) {
+        // Relaxed, and no exchange: one writer, and the watcher only compares.
+        self.beat
+            .store(self.beat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Odd while a task is polled, another number at each poll.
+    pub(crate) fn count(&self) -> usize {
+        self.beat.load(Ordering::Relaxed)
+    }
+
+    /// The number of polls so far.
+    pub(crate) fn polls(&self) -> usize {
+        self.beat.load(Ordering::Relaxed).div_ceil(2)
+    }
+
+    /// Whether the watcher asks for a turn of the driver.
+    #[inline]
+    pub(crate) fn is_driver_due(&self) -> bool {
+        self.driver_due.load(Ordering::Relaxed)
+    }
+
+    /// Asks for a turn of the driver.
+    pub(crate) fn call_driver(&self) {
+        self.driver_due.store(true, Ordering::Relaxed);
+    }
+
+    /// Asks others for help.
+    pub(crate) fn call_help(&self) {
+        // Release: matches the Acquire in `take_stuck`.
+        self.stuck.store(true, Ordering::Release);
+    }
+
+    /// The driver has its turn.
+    #[inline]
+    pub(crate) fn driver_turns(&self) {
+        if self.is_driver_due() {
+            self.driver_due.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether help was asked for. Behind a fence, see [`Idle`](super::idle::Idle).
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.stuck.load(Ordering::Relaxed)
+    }
+
+    /// Takes on the help that was asked for.
+    pub(crate) fn take_stuck(&self) -> bool {
+        // Acquire: what the watcher saw, the rescuer sees.
+        self.is_stuck() && self.stuck.swap(false, Ordering::Acquire)
+    }
+}
+
+/// The alarm, as the workers see it.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// The alarm is set, or the watcher is looking.
+    armed: AtomicBool,
+    /// Some worker was found stuck at the last look.
+    trouble: AtomicBool,
+    /// Not there in a runtime without a watcher.
+    alarm: OnceLock<Alarm>,
+    thread: Mutex<Thread>,
+}
+
+/// The watcher's thread.
+enum Thread {
+    /// It was not needed yet.
+    Due(Start),
+    Running(ThreadHandle),
+    None,
+}
+
+type Start = Box<dyn FnMut() -> io::Result<ThreadHandle> + Send>;
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Due(_) => "Due",
+            Self::Running(_) => "Running",
+            Self::None => "None",
+        })
+    }
+}
+
+impl Watch {
+    pub(crate) fn new() -> Self {
+        Self {
+            armed: AtomicBool::new(false),
+            trouble: AtomicBool::new(false),
+            alarm: OnceLock::new(),
+            thread: Mutex::new(Thread::None),
+        }
+    }
+
+    /// From now on there is a watcher; `start` starts its thread when it is needed first.
+    pub(crate) fn install(&self, start: Start) -> io::Result<()> {
+        let _ = self.alarm.set(Alarm::new()?);
+        *self.thread.lock() = Thread::Due(start);
+        Ok(())
+    }
+
+    /// Waits for the watcher's thread. The runtime is over.
+    pub(crate) fn join(&self) {
+        let thread = std::mem::replace(&mut *self.thread.lock(), Thread::None);
+        if let Thread::Running(thread) = thread {
+            self.ring();
+            // It calls nothing of the program's that could panic.
+            let _ = thread.join();
+        }
+    }
+
+    /// A worker has left its park and is about to poll.
+    pub(crate) fn started(&self) {
+        // Between the idle bit and the look at the mark; matches the one in `rest`.
+        fence(Ordering::SeqCst);
+        self.arm();
+    }
+
+    /// True if this call armed what was not armed.
+    pub(crate) fn arm(&self) -> bool {
+        // Relaxed look first: it is armed nearly always.
+        let arms = !self.armed.load(Ordering::Relaxed) && !self.armed.swap(true, Ordering::AcqRel);
+        if arms {
+            self.set_alarm();
+            self.start_thread();
+        }
+        arms
+    }
+
+    /// Starts the thread if this is the first time that it is needed. If the system refuses, the next who arms tries again.
+    fn start_thread(&self) {
+        let mut thread = self.thread.lock();
+        if let Thread::Due(start) = &mut *thread {
+            match start() {
+                Ok(handle) => *thread = Thread::Running(handle),
+                Err(_) => self.armed.store(false, Ordering::Release),
+            }
+        }
+    }
+
+    /// The watcher saw nobody run and wants to sleep. True if it may; else the alarm is set again.
+    pub(crate) fn rest(&self, somebody_runs: impl Fn() -> bool) -> bool {
+        self.armed.store(false, Ordering::Release);
+        if seeded(Bug::WatcherNoRecheck) {
+            return true;
+        }
+        // Between the mark and the look at the idle bits; matches the one in `started`.
+        fence(Ordering::SeqCst);
+        !(somebody_runs() && self.arm())
+    }
+
+    pub(crate) fn set_alarm(&self) {
+        if let Some(alarm) = self.alarm.get() {
+            alarm.set(LOOK);
+        }
+    }
+
+    /// Makes the watcher look now, to find that it is not needed any more.
+    fn ring(&self) {
+        if let Some(alarm) = self.alarm.get() {
+            alarm.set(Duration::from_nanos(1));
+        }
+    }
+
+    /// Whether some worker was found stuck at this look.
+    pub(crate) fn set_trouble(&self, trouble: bool) {
+        if trouble || self.has_trouble() {
+            self.trouble.store(trouble, Ordering::Relaxed);
+        }
+    }
+
+    /// Blocks the watcher until the alarm goes off. False if there is none.
+    pub(crate) fn wait(&self) -> bool {
+        self.alarm.get().map(Alarm::wait).is_some()
+    }
+
+    #[inline]
+    pub(crate) fn has_trouble(&self) -> bool {
+        self.trouble.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,40 @@
+//! What a runtime is built from.
+
+use crate::blocking::ThreadConfig;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Threads for name resolution, at most.
+pub(crate) const RESOLVERS: usize = 4;
+
+/// What a runtime is built from.
+pub(crate) struct Settings {
+    pub(crate) multi_thread: bool,
+    pub(crate) workers: usize,
+    pub(crate) max_blocking_threads: usize,
+    pub(crate) keep_alive: Duration,
+    pub(crate) start_paused: bool,
+    pub(crate) threads: ThreadConfig,
+}
+
+impl Settings {
+    /// The threads of name resolution: without the program's hooks, which are promised worker and blocking threads.
+    pub(crate) fn resolver_threads(&self) -> ThreadConfig {
+        self.own_threads("filch-resolve")
+    }
+
+    /// The thread of the watcher.
+    pub(crate) fn watcher_threads(&self) -> ThreadConfig {
+        self.own_threads("filch-watch")
+    }
+
+    fn own_threads(&self, name: &'static str) -> ThreadConfig {
+        let stack_size = self.threads.stack_size;
+        ThreadConfig {
+            name: Arc::new(move || name.to_string()),
+            stack_size,
+            on_start: None,
+            on_stop: None,
+        }
+    }
+}
