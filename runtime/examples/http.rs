@@ -16,10 +16,10 @@ use filch::signal::unix::{SignalKind, signal};
 use filch::sync::Semaphore;
 use filch::time::{Duration, sleep, timeout};
 use http_body_util::{Either, Full};
-use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use std::convert::Infallible;
@@ -54,6 +54,10 @@ static OPEN: AtomicUsize = AtomicUsize::new(0);
 type Body = Either<Full<Bytes>, Incoming>;
 
 fn main() -> ExitCode {
+    if std::env::args().any(|argument| argument == "--help") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let options = match Options::parse(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(problem) => {
@@ -68,7 +72,10 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
-            eprintln!("http: cannot serve at 127.0.0.1:{}: {error} (--port 0 takes any free port)", options.port);
+            eprintln!(
+                "http: cannot serve at 127.0.0.1:{}: {error} (--port 0 takes any free port)",
+                options.port
+            );
             ExitCode::FAILURE
         }
     }
@@ -87,22 +94,22 @@ async fn serve(options: &Options) -> io::Result<usize> {
     // Once the task has ended its listener is closed, and no connection can come to be that is not told to finish.
     accepting.abort();
     let _ = accepting.await;
-    println!("finishing {} connections; Ctrl-C again to stop at once", OPEN.load(Ordering::Relaxed));
+    println!("finishing {} connections; Ctrl-C again to stop at once", count(&OPEN));
     let graceful = Arc::into_inner(graceful).expect("the other owner was the task that accepts");
-    filch::select! {
-        _ = timeout(options.grace, graceful.shutdown()) => {}
+    let finished = filch::select! {
+        finished = timeout(options.grace, graceful.shutdown()) => finished.is_ok(),
         _ = interrupts.recv() => std::process::exit(130),
-    }
-    Ok(OPEN.load(Ordering::Relaxed))
+    };
+    Ok(if finished { 0 } else { count(&OPEN) })
 }
 
 async fn accept(listener: TcpListener, options: Options, graceful: Arc<GracefulShutdown>) {
     let mut http = auto::Builder::new(Executor::new());
-    http.http1().timer(Timer::new()).header_read_timeout(options.header_timeout);
-    http.http2()
-        .timer(Timer::new())
-        .keep_alive_interval(options.header_timeout)
-        .keep_alive_timeout(options.header_timeout);
+    let patience = options.header_timeout;
+    http.http1().timer(Timer::new()).header_read_timeout(patience);
+    let mut http2 = http.http2();
+    http2.timer(Timer::new());
+    http2.keep_alive_interval(patience).keep_alive_timeout(patience);
     let http = Arc::new(http);
     let places = Arc::new(Semaphore::new(options.max_connections));
     loop {
@@ -112,10 +119,9 @@ async fn accept(listener: TcpListener, options: Options, graceful: Arc<GracefulS
         match listener.accept().await {
             Ok((stream, _)) => {
                 let (http, watcher) = (http.clone(), graceful.watcher());
-                let limit = options.header_timeout;
                 filch::spawn(async move {
                     let _place = place;
-                    connection(stream, &http, watcher, limit).await;
+                    connection(stream, &http, watcher, patience).await;
                 });
             }
             Err(error) => {
@@ -126,8 +132,9 @@ async fn accept(listener: TcpListener, options: Options, graceful: Arc<GracefulS
     }
 }
 
-/// Serves one connection to its end. It has until `limit` to come up with its first request.
-async fn connection(stream: TcpStream, http: &auto::Builder<Executor>, watcher: Watcher, limit: Duration) {
+/// Serves one connection to its end. How long it may take to come up with its first request is up to our `patience`: hyper waits
+/// without a limit for the bytes that tell the version of HTTP.
+async fn connection(stream: TcpStream, http: &auto::Builder<Executor>, watcher: Watcher, patience: Duration) {
     let _open = Open::new();
     // Fails only if the peer has gone; reading will tell.
     let _ = stream.set_nodelay(true);
@@ -138,7 +145,7 @@ async fn connection(stream: TcpStream, http: &auto::Builder<Executor>, watcher: 
     });
     let mut connection = pin!(watcher.watch(http.serve_connection(stream, service)));
     // Errors are the peer's doing: it went away, or what it sent is not HTTP. There is nobody to tell.
-    if timeout(limit, connection.as_mut()).await.is_err() && begun.load(Ordering::Relaxed) {
+    if timeout(patience, connection.as_mut()).await.is_err() && begun.load(Ordering::Relaxed) {
         let _ = connection.await;
     }
 }
@@ -163,6 +170,19 @@ impl Drop for Open {
 /// The answer to a request.
 async fn answer(request: Request<Incoming>) -> Response<Body> {
     REQUESTS.fetch_add(1, Ordering::Relaxed);
+    let head_only = request.method() == Method::HEAD;
+    let mut response = route(request).await;
+    if head_only {
+        // hyper leaves the body out by itself over HTTP/1 only.
+        if let Some(length) = response.body().size_hint().exact() {
+            response.headers_mut().insert(CONTENT_LENGTH, length.into());
+        }
+        *response.body_mut() = Either::Left(Full::default());
+    }
+    response
+}
+
+async fn route(request: Request<Incoming>) -> Response<Body> {
     match (request.uri().path(), request.method().as_str()) {
         ("/", "GET" | "HEAD") => text(StatusCode::OK, "hello from filch\n"),
         ("/stats", "GET" | "HEAD") => response(StatusCode::OK, "application/json", Either::Left(Full::from(stats()))),
@@ -193,14 +213,17 @@ fn text(status: StatusCode, text: &'static str) -> Response<Body> {
 
 fn not_allowed(allowed: &'static str) -> Response<Body> {
     let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "this method is not for this path\n");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    let allowed = HeaderValue::from_static(allowed);
+    response.headers_mut().insert(ALLOW, allowed);
     response
 }
 
 fn response(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response
 }
 
@@ -227,10 +250,14 @@ fn stats() -> String {
         metrics.num_alive_tasks(),
         metrics.global_queue_depth(),
         metrics.num_blocking_threads(),
-        OPEN.load(Ordering::Relaxed),
-        CONNECTIONS.load(Ordering::Relaxed),
-        REQUESTS.load(Ordering::Relaxed),
+        count(&OPEN),
+        count(&CONNECTIONS),
+        count(&REQUESTS),
     ) + "\n"
+}
+
+fn count(counter: &AtomicUsize) -> usize {
+    counter.load(Ordering::Relaxed)
 }
 
 #[derive(Debug, Clone)]
@@ -254,7 +281,11 @@ impl Options {
             let value = arguments.next();
             let number = |range: RangeInclusive<u32>| match value.as_deref().map(str::parse) {
                 Some(Ok(number)) if range.contains(&number) => Ok(number),
-                _ => Err(format!("{name} takes a number from {} to {}", range.start(), range.end())),
+                _ => Err(format!(
+                    "{name} takes a number from {} to {}",
+                    range.start(),
+                    range.end()
+                )),
             };
             match &*name {
                 "--port" => options.port = number(0..=65_535)? as u16,
