@@ -34,19 +34,25 @@ macro_rules! halves {
         #[derive(Debug)]
         pub struct ReuniteError(pub OwnedReadHalf, pub OwnedWriteHalf);
 
-        pub(crate) fn split(stream: &mut $stream) -> (ReadHalf<'_>, WriteHalf<'_>) {
-            (ReadHalf(stream), WriteHalf(stream))
-        }
+        /// Splitting. It stands here so that the stream's own file need not know its halves.
+        impl $stream {
+            /// Two halves that borrow the stream and can be used at the same time, within one task.
+            pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+                (ReadHalf(self), WriteHalf(self))
+            }
 
-        pub(crate) fn into_split(stream: $stream) -> (OwnedReadHalf, OwnedWriteHalf) {
-            let stream = Arc::new(stream);
-            (
-                OwnedReadHalf(stream.clone()),
-                OwnedWriteHalf {
-                    stream,
-                    shutdown_on_drop: true,
-                },
-            )
+            /// Two halves that share the stream and can go to different tasks. Dropping the writing half closes that
+            /// direction.
+            pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
+                let stream = Arc::new(self);
+                (
+                    OwnedReadHalf(stream.clone()),
+                    OwnedWriteHalf {
+                        stream,
+                        shutdown_on_drop: true,
+                    },
+                )
+            }
         }
 
         impl ReadHalf<'_> {

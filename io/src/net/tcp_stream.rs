@@ -11,7 +11,6 @@ use socket2::SockRef;
 
 use crate::current::Handle;
 use crate::net::addr::{ToSocketAddrs, resolve};
-use crate::net::split::tcp::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::net::stream::{
     check_nonblocking, io_methods, read_methods, readable_methods, ready_methods, writable_methods, write_methods,
 };
@@ -227,16 +226,6 @@ impl TcpStream {
     /// Those of the system.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
         self.io.get_ref().set_ttl(ttl)
-    }
-
-    /// Two halves that borrow the stream and can be used at the same time, within one task.
-    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        tcp::split(self)
-    }
-
-    /// Two halves that share the stream and can go to different tasks. Dropping the writing half closes that direction.
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        tcp::into_split(self)
     }
 
     pub(crate) fn registered(&self) -> &Registered<mio::net::TcpStream> {

@@ -8,7 +8,6 @@ use std::path::Path;
 use std::task::{Context, Poll};
 
 use crate::current::Handle;
-use crate::net::split::unix::{self, OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::net::stream::{
     check_nonblocking, io_methods, read_methods, readable_methods, ready_methods, writable_methods, write_methods,
 };
@@ -167,16 +166,6 @@ impl UnixStream {
     /// If the runtime has been shut down.
     pub fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.io.poll_write_ready(cx)
-    }
-
-    /// Two halves that borrow the stream and can be used at the same time, within one task.
-    pub fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
-        unix::split(self)
-    }
-
-    /// Two halves that share the stream and can go to different tasks. Dropping the writing half closes that direction.
-    pub fn into_split(self) -> (OwnedReadHalf, OwnedWriteHalf) {
-        unix::into_split(self)
     }
 
     pub(crate) fn registered(&self) -> &Registered<mio::net::UnixStream> {
