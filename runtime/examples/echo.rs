@@ -2,7 +2,6 @@
 //!
 //! It listens at 127.0.0.1; without `--port` the system picks a free one. Ctrl-C ends it.
 
-use filch::io::AsyncWriteExt;
 use filch::net::{TcpListener, TcpStream};
 use filch::time::{Duration, sleep};
 use std::io;

@@ -15,7 +15,7 @@ use filch::runtime::Handle;
 use filch::signal::unix::{SignalKind, signal};
 use filch::sync::Semaphore;
 use filch::time::{Duration, sleep, timeout};
-use http_body_util::{Either, Full};
+use http_body_util::{BodyExt, Either, Full, Limited};
 use hyper::body::{Body as _, Bytes, Incoming};
 use hyper::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
@@ -41,6 +41,9 @@ usage: http [--port N] [--max-connections N] [--header-timeout SECONDS] [--grace
 
 /// `/sleep/{ms}` sleeps no longer than this.
 const LONGEST_SLEEP_MS: u64 = 60_000;
+
+/// How much is read of a body that nobody wants.
+const UNWANTED_BODY: usize = 64 * 1024;
 
 /// The pause after a failed accept: long enough for some file descriptors to become free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -170,9 +173,14 @@ impl Drop for Open {
 /// The answer to a request.
 async fn answer(request: Request<Incoming>) -> Response<Body> {
     REQUESTS.fetch_add(1, Ordering::Relaxed);
-    let head_only = request.method() == Method::HEAD;
-    let mut response = route(request).await;
-    if head_only {
+    let (head, body) = request.into_parts();
+    if head.uri.path() == "/echo" && matches!(head.method, Method::POST | Method::PUT) {
+        return response(StatusCode::OK, "application/octet-stream", Either::Right(body));
+    }
+    // Nobody wants the body, but there are clients (curl with HTTP/2) that take an answer for a failure while they still send.
+    let _ = Limited::new(body, UNWANTED_BODY).collect().await;
+    let mut response = route(head.method.as_str(), head.uri.path()).await;
+    if head.method == Method::HEAD {
         // hyper leaves the body out by itself over HTTP/1 only.
         if let Some(length) = response.body().size_hint().exact() {
             response.headers_mut().insert(CONTENT_LENGTH, length.into());
@@ -182,17 +190,13 @@ async fn answer(request: Request<Incoming>) -> Response<Body> {
     response
 }
 
-async fn route(request: Request<Incoming>) -> Response<Body> {
-    match (request.uri().path(), request.method().as_str()) {
+async fn route(method: &str, path: &str) -> Response<Body> {
+    match (path, method) {
         ("/", "GET" | "HEAD") => text(StatusCode::OK, "hello from filch\n"),
         ("/stats", "GET" | "HEAD") => response(StatusCode::OK, "application/json", Either::Left(Full::from(stats()))),
-        ("/echo", "POST" | "PUT") => {
-            let body = Either::Right(request.into_body());
-            response(StatusCode::OK, "application/octet-stream", body)
-        }
         ("/" | "/stats", _) => not_allowed("GET, HEAD"),
         ("/echo", _) => not_allowed("POST, PUT"),
-        (path, method) => match (path.strip_prefix("/sleep/"), method) {
+        _ => match (path.strip_prefix("/sleep/"), method) {
             (Some(ms), "GET" | "HEAD") => match ms.parse() {
                 Ok(ms) if ms <= LONGEST_SLEEP_MS => {
                     sleep(Duration::from_millis(ms)).await;
