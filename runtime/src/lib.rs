@@ -84,7 +84,7 @@ pub mod io {
 /// Channels and locks between tasks: crate tokio's, which work in any runtime.
 ///
 /// They do not know filch's poll budget: a loop over a channel that is always ready never lets go of its worker by itself.
-#[cfg(feature = "tokio-sync")]
+#[cfg(all(feature = "tokio-sync", not(loom)))]
 pub mod sync {
     pub use tokio::sync::*;
 }
@@ -95,9 +95,9 @@ pub mod signal;
 #[cfg(all(feature = "hyper", not(loom)))]
 pub mod hyper;
 
-#[cfg(feature = "macros")]
+#[cfg(all(feature = "macros", not(loom)))]
 pub use filch_macros::{main, test};
-#[cfg(feature = "macros")]
+#[cfg(all(feature = "macros", not(loom)))]
 pub use tokio::{join, pin, select, try_join};
 
 /// For the code that the attributes make.
