@@ -4,11 +4,12 @@
 
 use filch::time::{Duration, Instant, sleep};
 
-#[filch::main]
-async fn main() {
-    let start = Instant::now();
-    filch::join!(coroutine("c1", 1, start), coroutine("c2", 2, start));
-    println!("both: {:.2} s", start.elapsed().as_secs_f64());
+fn main() {
+    filch::run(async {
+        let start = Instant::now();
+        filch::join!(coroutine("c1", 1, start), coroutine("c2", 2, start));
+        println!("both: {:.2} s", start.elapsed().as_secs_f64());
+    });
 }
 
 async fn coroutine(name: &str, seconds: u64, start: Instant) {

@@ -9,12 +9,12 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let port = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => Ok(0),
-        ["--port", port] => port.parse(),
-        _ => "".parse(),
+    let port = match &arguments[..] {
+        [] => Some(0),
+        [name, port] if name == "--port" => port.parse().ok(),
+        _ => None,
     };
-    let Ok(port) = port else {
+    let Some(port) = port else {
         eprintln!("usage: echo [--port N]");
         return ExitCode::from(2);
     };

@@ -33,7 +33,7 @@ async fn serve(listen: &str, target: Arc<str>) -> io::Result<()> {
                 filch::spawn(async move {
                     match relay(client, &target).await {
                         Ok((sent, received)) => println!("{peer}: {sent} bytes to {target}, {received} bytes back"),
-                        Err(error) => eprintln!("{peer}: {error}"),
+                        Err(error) => eprintln!("{peer} to {target}: {error}"),
                     }
                 });
             }

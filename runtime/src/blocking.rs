@@ -49,9 +49,8 @@ impl fmt::Debug for ThreadConfig {
 }
 
 fn call(hook: Option<&Hook>) {
-    if let Some(hook) = hook
-        && let Err(payload) = catch_unwind(|| hook())
-    {
+    let Some(hook) = hook else { return };
+    if let Err(payload) = catch_unwind(|| hook()) {
         std::mem::forget(payload);
     }
 }

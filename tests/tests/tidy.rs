@@ -24,7 +24,10 @@ const LOOM: [&str; 5] = [
 ];
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ stands in the workspace").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ stands in the workspace")
+        .to_path_buf()
 }
 
 /// The Rust files below a folder of the workspace, with their paths from the root.
@@ -44,11 +47,17 @@ fn sources(folder: &str) -> BTreeMap<String, String> {
     walk(&root.join(folder), &mut found);
     assert!(!found.is_empty(), "{folder} has no sources");
     let name = |path: &PathBuf| path.strip_prefix(&root).expect("below the root").display().to_string();
-    found.iter().map(|path| (name(path), fs::read_to_string(path).expect("a readable file"))).collect()
+    found
+        .iter()
+        .map(|path| (name(path), fs::read_to_string(path).expect("a readable file")))
+        .collect()
 }
 
 fn crates() -> BTreeMap<String, String> {
-    ["runtime/src", "runtime/macros/src", "io/src", "timer/src"].iter().flat_map(|folder| sources(folder)).collect()
+    ["runtime/src", "runtime/macros/src", "io/src", "timer/src"]
+        .iter()
+        .flat_map(|folder| sources(folder))
+        .collect()
 }
 
 /// The lines of a file without comments, with their numbers.
@@ -60,7 +69,8 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 fn has_word(line: &str, word: &str) -> bool {
-    line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|found| found == word)
+    line.split(|c: char| !c.is_alphanumeric() && c != '_')
+        .any(|found| found == word)
 }
 
 #[test]
@@ -68,7 +78,10 @@ fn unsafe_code_stands_only_where_it_is_expected() {
     for (path, text) in crates() {
         let found = code(&text).find(|(_, line)| has_word(line, "unsafe"));
         if let Some((number, line)) = found {
-            assert!(UNSAFE.contains(&path.as_str()), "unsafe code in {path}:{number}: {line}");
+            assert!(
+                UNSAFE.contains(&path.as_str()),
+                "unsafe code in {path}:{number}: {line}"
+            );
         }
     }
 }
@@ -86,12 +99,27 @@ fn only_the_doors_know_loom() {
             if !has_word(&outside, "loom") && !has_word(&outside, "shuttle") {
                 continue;
             }
-            assert!(path.ends_with("src/lib.rs"), "conditional compilation in {path}:{number}: {line}");
+            assert!(
+                path.ends_with("src/lib.rs"),
+                "conditional compilation in {path}:{number}: {line}"
+            );
             // In lib.rs: an attribute, and what follows the attributes is a whole mod or use.
-            assert!(line.trim_start().starts_with("#[") || line.contains("models"), "{path}:{number}: {line}");
-            let item = lines[place..].iter().map(|(_, line)| line.trim()).find(|line| !line.starts_with("#["));
-            let item = item.unwrap_or_default().trim_start_matches("pub ").trim_start_matches("pub(crate) ");
-            assert!(item.starts_with("mod ") || item.starts_with("use "), "{path}:{number} is not on a mod or use: {item}");
+            assert!(
+                line.trim_start().starts_with("#[") || line.contains("models"),
+                "{path}:{number}: {line}"
+            );
+            let item = lines[place..]
+                .iter()
+                .map(|(_, line)| line.trim())
+                .find(|line| !line.starts_with("#["));
+            let item = item
+                .unwrap_or_default()
+                .trim_start_matches("pub ")
+                .trim_start_matches("pub(crate) ");
+            assert!(
+                item.starts_with("mod ") || item.starts_with("use "),
+                "{path}:{number} is not on a mod or use: {item}"
+            );
         }
     }
 }
@@ -108,13 +136,19 @@ fn sequential_consistency_is_a_fence() {
 
 #[test]
 fn the_leaves_know_neither_each_other_nor_the_runtime() {
-    for (folder, strangers) in [("io/src", ["filch_timer", "filch"]), ("timer/src", ["filch_io", "filch"])] {
+    for (folder, strangers) in [
+        ("io/src", ["filch_timer", "filch"]),
+        ("timer/src", ["filch_io", "filch"]),
+    ] {
         for (path, text) in sources(folder) {
             for (number, line) in code(&text) {
                 // Texts in messages may name filch.
                 let outside: String = line.split('"').step_by(2).collect();
                 for stranger in strangers {
-                    assert!(!has_word(&outside, stranger), "{path}:{number} knows {stranger}: {line}");
+                    assert!(
+                        !has_word(&outside, stranger),
+                        "{path}:{number} knows {stranger}: {line}"
+                    );
                 }
             }
         }
@@ -129,7 +163,9 @@ fn imports(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
         let parts: Vec<&str> = path.split("::").collect();
         (1..=parts.len()).rev().find_map(|length| {
             let base = format!("{folder}/{}", parts[..length].join("/"));
-            [format!("{base}.rs"), format!("{base}/mod.rs")].into_iter().find(|file| files.contains_key(file))
+            [format!("{base}.rs"), format!("{base}/mod.rs")]
+                .into_iter()
+                .find(|file| files.contains_key(file))
         })
     };
     let mut graph = BTreeMap::new();
@@ -138,7 +174,10 @@ fn imports(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
         let joined: String = code(text).map(|(_, line)| line.trim()).collect::<Vec<_>>().join(" ");
         for (place, _) in joined.match_indices("crate::") {
             let rest = &joined[place + "crate::".len()..];
-            let path: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect();
+            let path: String = rest
+                .chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':')
+                .collect();
             targets.extend(resolve(path.trim_end_matches(':')));
         }
         targets.remove(file);
@@ -155,31 +194,58 @@ fn no_file_imports_itself_through_others() {
         graph.retain(|file, _| !file.ends_with("/lib.rs") && !file.ends_with("/mod.rs"));
         // Takes away files without imports until none is left: what remains has a cycle.
         loop {
-            let leaves: BTreeSet<String> =
-                graph.iter().filter(|(_, to)| to.iter().all(|to| !graph.contains_key(to))).map(|(f, _)| f.clone()).collect();
+            let leaves: BTreeSet<String> = graph
+                .iter()
+                .filter(|(_, to)| to.iter().all(|to| !graph.contains_key(to)))
+                .map(|(f, _)| f.clone())
+                .collect();
             if leaves.is_empty() {
                 break;
             }
             graph.retain(|file, _| !leaves.contains(file));
         }
-        assert!(graph.is_empty(), "these files import each other in a circle: {graph:#?}");
+        assert!(
+            graph.is_empty(),
+            "these files import each other in a circle: {graph:#?}"
+        );
     }
 }
 
 #[test]
 fn tasks_do_not_know_the_scheduler() {
     let graph = imports("runtime/src");
-    for (file, targets) in graph.iter().filter(|(file, _)| file.starts_with("runtime/src/task/") && !file.ends_with("mod.rs")) {
+    for (file, targets) in graph
+        .iter()
+        .filter(|(file, _)| file.starts_with("runtime/src/task/") && !file.ends_with("mod.rs"))
+    {
         for target in targets {
             let below = ["runtime/src/task/", "runtime/src/shim.rs", "runtime/src/coop.rs"];
-            assert!(below.iter().any(|below| target.starts_with(below)), "{file} imports {target}");
+            assert!(
+                below.iter().any(|below| target.starts_with(below)),
+                "{file} imports {target}"
+            );
             assert!(!target.ends_with("/mod.rs"), "{file} imports the face {target}");
         }
     }
-    for (file, targets) in graph.iter().filter(|(file, _)| file.starts_with("runtime/src/scheduler/")) {
-        let above = ["blocking.rs", "builder.rs", "handle.rs", "rt.rs", "spawn.rs", "join_set.rs", "run.rs", "metrics.rs"];
+    for (file, targets) in graph
+        .iter()
+        .filter(|(file, _)| file.starts_with("runtime/src/scheduler/"))
+    {
+        let above = [
+            "blocking.rs",
+            "builder.rs",
+            "handle.rs",
+            "rt.rs",
+            "spawn.rs",
+            "join_set.rs",
+            "run.rs",
+            "metrics.rs",
+        ];
         for target in targets {
-            assert!(!above.iter().any(|above| target == &format!("runtime/src/{above}")), "{file} imports {target}");
+            assert!(
+                !above.iter().any(|above| target == &format!("runtime/src/{above}")),
+                "{file} imports {target}"
+            );
         }
     }
 }
@@ -189,13 +255,19 @@ fn only_the_driver_knows_both_leaves() {
     // Who turns them is one file; the others only pass handles on.
     for (path, text) in sources("runtime/src") {
         let turns = code(&text).any(|(_, line)| line.contains("reactor.turn(") || line.contains("timers.turn("));
-        assert!(!turns || path == "runtime/src/driver.rs", "{path} turns a reactor or timers");
+        assert!(
+            !turns || path == "runtime/src/driver.rs",
+            "{path} turns a reactor or timers"
+        );
     }
     for folder in ["io/src", "timer/src"] {
         for (path, text) in sources(folder) {
             for (number, line) in code(&text).filter(|(_, line)| line.contains(".wake()")) {
                 // Timers may wake their sleeping worker; the budget and the reactor's own eventfd are no tasks' wakers.
-                assert!(line.contains("ports.wake()") || line.contains("waker.wake()") && path.ends_with("sys/mio.rs"), "{path}:{number} wakes: {line}");
+                assert!(
+                    line.contains("ports.wake()") || line.contains("waker.wake()") && path.ends_with("sys/mio.rs"),
+                    "{path}:{number} wakes: {line}"
+                );
             }
         }
     }
@@ -208,24 +280,75 @@ fn the_journeys_name_what_exists() {
     let files = crates();
     let mut steps = 0;
     for name in text.split('`').skip(1).step_by(2) {
-        let Some((file, function)) = name.split_once(": ") else { continue };
+        let Some((file, function)) = name.split_once(": ") else {
+            continue;
+        };
         if !file.ends_with(".rs") {
             continue;
         }
-        let source = files.get(file).unwrap_or_else(|| panic!("ARCHITECTURE.md names {file}, which does not exist"));
+        let source = files
+            .get(file)
+            .unwrap_or_else(|| panic!("ARCHITECTURE.md names {file}, which does not exist"));
         let function = function.rsplit("::").next().unwrap_or(function);
         let found = code(source).any(|(_, line)| line.contains(&format!("fn {function}")));
-        assert!(found, "ARCHITECTURE.md names {function} in {file}, where there is no such function");
+        assert!(
+            found,
+            "ARCHITECTURE.md names {function} in {file}, where there is no such function"
+        );
         steps += 1;
     }
-    assert!(steps >= 20, "ARCHITECTURE.md names only {steps} steps: are the journeys still there?");
+    assert!(
+        steps >= 20,
+        "ARCHITECTURE.md names only {steps} steps: are the journeys still there?"
+    );
+}
+
+/// Chains of `let` and `&&` came with Rust 1.88, which is newer than what the crates ask for; no lint says so.
+#[test]
+fn no_condition_is_newer_than_the_minimum_rust() {
+    for (path, text) in crates() {
+        let joined: String = code(&text).map(|(_, line)| line.trim()).collect::<Vec<_>>().join(" ");
+        for keyword in [" if let ", " while let ", " if ", " while "] {
+            for (place, _) in joined.match_indices(keyword) {
+                let condition = &joined[place + 1..];
+                let condition = &condition[..condition.find(['{', ';']).unwrap_or(condition.len())];
+                assert!(
+                    !condition.contains("&& let "),
+                    "a chain of conditions in {path}: {condition}"
+                );
+                // What stands in parentheses, such as a closure's body, is no chain.
+                let mut depth = 0;
+                let flat: String = condition
+                    .chars()
+                    .filter(|c| {
+                        depth += i32::from(matches!(c, '(' | '[')) - i32::from(matches!(c, ')' | ']'));
+                        depth == 0
+                    })
+                    .collect();
+                assert!(
+                    !flat.starts_with(keyword.trim()) || !keyword.contains("let") || !flat.contains("&&"),
+                    "{path}: {condition}"
+                );
+            }
+        }
+    }
 }
 
 /// Without default features there are these direct dependencies and no others.
 #[test]
 fn the_core_has_few_dependencies() {
     for (package, expected) in [
-        ("runtime", &["crossbeam-deque", "crossbeam-utils", "filch-io", "filch-timer", "pin-project-lite", "rustix"][..]),
+        (
+            "runtime",
+            &[
+                "crossbeam-deque",
+                "crossbeam-utils",
+                "filch-io",
+                "filch-timer",
+                "pin-project-lite",
+                "rustix",
+            ][..],
+        ),
         ("io", &["mio", "pin-project-lite", "rustix", "socket2"][..]),
         ("timer", &["pin-project-lite"][..]),
     ] {

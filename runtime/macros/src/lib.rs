@@ -103,10 +103,8 @@ impl Settings {
                 return Err(Mistake::new(format!("expected `{name} = value`"), span));
             };
             settings.set(&name, &value)?;
-            if let Some(comma) = tokens.next()
-                && comma.to_string() != ","
-            {
-                return Err(Mistake::new("expected a comma between arguments", comma.span()));
+            if let Some(other) = tokens.next().filter(|token| token.to_string() != ",") {
+                return Err(Mistake::new("expected a comma between arguments", other.span()));
             }
         }
         if settings.worker_threads.is_some() && !settings.multi_thread {
@@ -213,9 +211,7 @@ fn expand(arguments: TokenStream, item: TokenStream, kind: Kind) -> Result<Token
         TokenTree::Group(group) if group.delimiter() == Delimiter::Parenthesis => Some(group),
         _ => None,
     });
-    if let Some(parameters) = parameters
-        && !parameters.stream().is_empty()
-    {
+    if let Some(parameters) = parameters.filter(|parameters| !parameters.stream().is_empty()) {
         let text = match kind {
             Kind::Main => "the main function takes no parameters",
             Kind::Test => "a test function takes no parameters",

@@ -115,10 +115,10 @@ impl Seat<'_> {
         self.context().enter(|context| {
             loop {
                 // AcqRel: sees what the waker's thread did before.
-                if main.woken.swap(false, Ordering::AcqRel)
-                    && let Poll::Ready(output) = coop::with_budget(|| future.as_mut().poll(&mut cx))
-                {
-                    return output;
+                if main.woken.swap(false, Ordering::AcqRel) {
+                    if let Poll::Ready(output) = coop::with_budget(|| future.as_mut().poll(&mut cx)) {
+                        return output;
+                    }
                 }
                 for _ in 0..DRIVER_INTERVAL {
                     let tick = context.tick();

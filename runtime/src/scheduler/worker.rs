@@ -168,12 +168,12 @@ impl Context {
         core.tick.set(tick);
         if tick % DRIVER_INTERVAL == 0 || remote.pulse.is_driver_due() {
             self.turn(core);
-            if self.shared.has_stuck_worker()
-                && let Some(task) = self.rescue(core)
-            {
-                return Some(task);
-            }
-            if let Some(task) = self.take_inbox(core) {
+            let rescued = if self.shared.has_stuck_worker() {
+                self.rescue(core)
+            } else {
+                None
+            };
+            if let Some(task) = rescued.or_else(|| self.take_inbox(core)) {
                 return Some(task);
             }
         }
@@ -252,10 +252,13 @@ impl Context {
         for _ in 0..SWEEPS {
             let mut again = false;
             for (_, remote) in self.victims(core) {
-                if remote.pulse.take_stuck()
-                    && let Some(task) = self.serve(core, remote)
-                {
-                    return Some(task);
+                let served = if remote.pulse.take_stuck() {
+                    self.serve(core, remote)
+                } else {
+                    None
+                };
+                if served.is_some() {
+                    return served;
                 }
                 if hints && !remote.surplus.load(Ordering::Relaxed) {
                     continue;
