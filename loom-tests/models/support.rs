@@ -25,7 +25,7 @@ impl Yard {
     /// A task whose first runnable waits in the queue.
     pub(crate) fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
         let (task, join) = raw::new(future, self.clone(), Location::caller());
-        self.schedule(task);
+        self.clone().schedule(task);
         JoinHandle::new(join)
     }
 
@@ -42,15 +42,15 @@ impl Yard {
 }
 
 impl Schedule for Yard {
-    fn schedule(&self, task: Runnable) {
+    fn schedule(self, task: Runnable) {
         self.0.lock().push_back(task);
     }
 
-    fn reschedule(&self, task: Runnable) {
+    fn reschedule(self, task: Runnable) {
         self.schedule(task);
     }
 
-    fn release(&self, _: NonNull<Header>) {}
+    fn release(self, _: NonNull<Header>) {}
 }
 
 /// What happened to a future and its output.

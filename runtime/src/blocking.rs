@@ -245,17 +245,18 @@ impl<F: FnOnce() -> R, R> Future for Job<F> {
 }
 
 /// The scheduler of jobs: they are queued once, by `spawn`, and never wait.
+#[derive(Clone)]
 struct Nowhere;
 
 impl Schedule for Nowhere {
-    fn schedule(&self, _: Runnable) {
+    fn schedule(self, _: Runnable) {
         unreachable!("a job is never idle, so nobody can wake it");
     }
 
-    fn reschedule(&self, task: Runnable) {
+    fn reschedule(self, task: Runnable) {
         drop(task);
         unreachable!("a job never waits");
     }
 
-    fn release(&self, _: NonNull<Header>) {}
+    fn release(self, _: NonNull<Header>) {}
 }

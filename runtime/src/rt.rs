@@ -328,6 +328,7 @@ impl End {
                 remote.driver.shutdown(&mut ready);
             }
             wake_all(&mut ready);
+            shared.watch.close();
             self.over.notify_all();
         }
     }

@@ -4,7 +4,7 @@
 //! list, for an `Owned` that is dropped with a task in it ends the process. Whoever uses the pointer
 //! holds the task's runnable, so the task is not complete, so it stands in the list.
 //! After a thread has handed the runnable over it must not use the pointer again: the task may run, end, and let the scheduler go meanwhile.
-//! That is why [`Pool::submit`] is given a `Weak`, to make an `Arc` of it first.
+//! That is why a thread that is no worker holds an `Arc` of the pool before it gives the runnable away.
 
 use crate::shim::Mutex;
 use crate::task::join::JoinHandle;
@@ -16,14 +16,18 @@ use std::sync::{Arc, Weak};
 
 /// The scheduler, as its tasks see it.
 pub(crate) trait Pool: Send + Sync + Sized + 'static {
-    /// A task was woken or aborted.
-    fn submit(pool: &Weak<Self>, task: Runnable);
+    /// Gives a task that was woken or aborted to this thread's core, if the thread is a worker of `pool`; else gives it back. The
+    /// pointer is only compared.
+    fn keep(pool: *const Self, task: Runnable) -> Option<Runnable>;
 
-    /// The task that this thread just polled was woken during its poll.
-    fn resubmit(pool: &Weak<Self>, task: Runnable);
+    /// As [`keep`](Self::keep), for the task that this thread just polled and that was woken meanwhile: it goes behind the others.
+    fn keep_last(pool: *const Self, task: Runnable) -> Option<Runnable>;
+
+    /// Takes a task from any thread.
+    fn inject(&self, task: Runnable);
 
     /// The last task of a closed list is gone.
-    fn drained(pool: &Weak<Self>);
+    fn drained(&self);
 }
 
 /// One list of live tasks, at a fixed place in memory.
@@ -114,16 +118,24 @@ impl<P: Pool> HomeRef<P> {
     }
 }
 
+impl<P: Pool> Clone for HomeRef<P> {
+    fn clone(&self) -> Self {
+        Self(self.0)
+    }
+}
+
 impl<P: Pool> Schedule for HomeRef<P> {
-    fn schedule(&self, task: Runnable) {
-        P::submit(&self.home().pool, task);
+    fn schedule(self, task: Runnable) {
+        let left = P::keep(self.home().pool.as_ptr(), task);
+        self.give(left);
     }
 
-    fn reschedule(&self, task: Runnable) {
-        P::resubmit(&self.home().pool, task);
+    fn reschedule(self, task: Runnable) {
+        let left = P::keep_last(self.home().pool.as_ptr(), task);
+        self.give(left);
     }
 
-    fn release(&self, task: NonNull<Header>) {
+    fn release(self, task: NonNull<Header>) {
         let home = self.home();
         let last_of_closed = {
             let mut tasks = home.tasks.lock();
@@ -132,14 +144,23 @@ impl<P: Pool> Schedule for HomeRef<P> {
             }
             tasks.closed && tasks.list.len() == 0
         };
-        // The thread that runs a task holds the pool, so the home is good for this.
         if last_of_closed {
-            P::drained(&home.pool);
+            // The thread that runs a task holds the pool, so the home is good for this.
+            self.pool().drained();
         }
     }
 }
 
-/// The pool of a runtime, kept alive over a hand-over.
-pub(crate) fn upgrade<P: Pool>(pool: &Weak<P>) -> Arc<P> {
-    pool.upgrade().expect("a pool outlives its listed tasks")
+impl<P: Pool> HomeRef<P> {
+    fn give(self, task: Option<Runnable>) {
+        if let Some(task) = task {
+            // Held before the task is given away, which may be the last that keeps the pool.
+            let pool = self.pool();
+            pool.inject(task);
+        }
+    }
+
+    fn pool(&self) -> Arc<P> {
+        self.home().pool.upgrade().expect("a pool outlives its listed tasks")
+    }
 }

@@ -89,7 +89,7 @@ impl Shared {
     }
 
     /// Takes a runnable from a thread that is no worker of this runtime.
-    pub(crate) fn inject(&self, task: Runnable) {
+    pub(crate) fn push_outside(&self, task: Runnable) {
         self.inbox.push(task);
         self.wake_one(self.idle.notify());
     }

@@ -4,7 +4,7 @@ use crate::alarm::Alarm;
 use crate::shim::{AtomicBool, AtomicUsize, Bug, Mutex, Ordering, ThreadHandle, fence, seeded};
 use std::fmt;
 use std::io;
-use std::sync::OnceLock;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Between two looks. A poll is called long after one to two of these.
@@ -92,8 +92,8 @@ pub(crate) struct Watch {
     armed: AtomicBool,
     /// Some worker was found stuck at the last look.
     trouble: AtomicBool,
-    /// Not there in a runtime without a watcher.
-    alarm: OnceLock<Alarm>,
+    /// Not there in a runtime without a watcher, or at its end.
+    alarm: Mutex<Option<Arc<Alarm>>>,
     thread: Mutex<Thread>,
 }
 
@@ -122,23 +122,34 @@ impl Watch {
         Self {
             armed: AtomicBool::new(false),
             trouble: AtomicBool::new(false),
-            alarm: OnceLock::new(),
+            alarm: Mutex::new(None),
             thread: Mutex::new(Thread::None),
         }
     }
 
     /// From now on there is a watcher; `start` starts its thread when it is needed first.
     pub(crate) fn install(&self, start: Start) -> io::Result<()> {
-        let _ = self.alarm.set(Alarm::new()?);
+        *self.alarm.lock() = Some(Arc::new(Alarm::new()?));
         *self.thread.lock() = Thread::Due(start);
         Ok(())
     }
 
-    /// Waits for the watcher's thread. The runtime is over.
+    /// The alarm, for the watcher's thread.
+    pub(crate) fn alarm(&self) -> Option<Arc<Alarm>> {
+        self.alarm.lock().clone()
+    }
+
+    /// The runtime is over: sends the watcher home, and closes the alarm when it is gone.
+    pub(crate) fn close(&self) {
+        if let Some(alarm) = self.alarm.lock().take() {
+            alarm.set(Duration::from_nanos(1));
+        }
+    }
+
+    /// Waits for the watcher's thread, after [`close`](Self::close).
     pub(crate) fn join(&self) {
         let thread = std::mem::replace(&mut *self.thread.lock(), Thread::None);
         if let Thread::Running(thread) = thread {
-            self.ring();
             // It calls nothing of the program's that could panic.
             let _ = thread.join();
         }
@@ -185,15 +196,9 @@ impl Watch {
     }
 
     pub(crate) fn set_alarm(&self) {
-        if let Some(alarm) = self.alarm.get() {
+        // Under the lock, so that it cannot undo what `close` sets.
+        if let Some(alarm) = &*self.alarm.lock() {
             alarm.set(LOOK);
-        }
-    }
-
-    /// Makes the watcher look now, to find that it is not needed any more.
-    fn ring(&self) {
-        if let Some(alarm) = self.alarm.get() {
-            alarm.set(Duration::from_nanos(1));
         }
     }
 
@@ -202,11 +207,6 @@ impl Watch {
         if trouble || self.has_trouble() {
             self.trouble.store(trouble, Ordering::Relaxed);
         }
-    }
-
-    /// Blocks the watcher until the alarm goes off. False if there is none.
-    pub(crate) fn wait(&self) -> bool {
-        self.alarm.get().map(Alarm::wait).is_some()
     }
 
     #[inline]

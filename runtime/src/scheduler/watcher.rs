@@ -44,7 +44,12 @@ impl Watcher {
 
     /// The thread of the watcher.
     pub(crate) fn run(mut self, shared: &Shared) {
-        while shared.watch.wait() && !shared.is_over() {
+        let Some(alarm) = shared.watch.alarm() else { return };
+        loop {
+            alarm.wait();
+            if shared.is_over() {
+                return;
+            }
             if self.look(shared) {
                 shared.watch.set_alarm();
             } else {

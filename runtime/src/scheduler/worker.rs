@@ -6,7 +6,7 @@
 
 use crate::driver::wake_all;
 use crate::scheduler::current::Scoped;
-use crate::scheduler::owned::{Pool, upgrade};
+use crate::scheduler::owned::Pool;
 use crate::scheduler::shared::{Remote, Shared};
 use crate::shim::deque::{Local, Steal};
 use crate::shim::{Bug, Ordering, seeded, thread_local_const};
@@ -15,7 +15,7 @@ use crate::task::raw::Runnable;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::Location;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::Waker;
 
 /// Polls between two looks at inbox and driver, at most. Tokio and Go use 61 as well: odd, so that it does not beat in time with
@@ -437,7 +437,7 @@ where
             (task, _) => task,
         };
         if let Some(task) = left {
-            shared.inject(task);
+            shared.push_outside(task);
         }
         handle
     })
@@ -462,29 +462,27 @@ fn on_worker<R>(pool: *const Shared, f: impl FnOnce(Option<&Context>) -> R) -> R
 }
 
 impl Pool for Shared {
-    fn submit(pool: &Weak<Self>, task: Runnable) {
-        submit_with(pool, task, Context::schedule);
+    #[inline]
+    fn keep(pool: *const Self, task: Runnable) -> Option<Runnable> {
+        on_worker(pool, |context| match context {
+            Some(context) => context.schedule(task),
+            None => Some(task),
+        })
     }
 
-    fn resubmit(pool: &Weak<Self>, task: Runnable) {
-        submit_with(pool, task, Context::enqueue);
+    #[inline]
+    fn keep_last(pool: *const Self, task: Runnable) -> Option<Runnable> {
+        on_worker(pool, |context| match context {
+            Some(context) => context.enqueue(task),
+            None => Some(task),
+        })
     }
 
-    fn drained(pool: &Weak<Self>) {
-        upgrade(pool).unpark_all();
+    fn inject(&self, task: Runnable) {
+        self.push_outside(task);
     }
-}
 
-/// Hands a task to this thread's core, or to the inbox.
-#[inline]
-fn submit_with(pool: &Weak<Shared>, task: Runnable, to_core: impl FnOnce(&Context, Runnable) -> Option<Runnable>) {
-    let left = on_worker(pool.as_ptr(), |context| match context {
-        Some(context) => to_core(context, task),
-        None => Some(task),
-    });
-    if let Some(task) = left {
-        // The pool is held before the task is given away, which may be the last that keeps it.
-        let shared = upgrade(pool);
-        shared.inject(task);
+    fn drained(&self) {
+        self.unpark_all();
     }
 }

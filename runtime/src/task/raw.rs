@@ -35,15 +35,17 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 
 /// What a task needs of its scheduler.
-pub(crate) trait Schedule: 'static {
+///
+/// Its functions take the scheduler by value: the task that it was cloned out of may be gone before they return.
+pub(crate) trait Schedule: Clone + 'static {
     /// Takes a runnable of a task that was woken or aborted. Any thread.
-    fn schedule(&self, task: Runnable);
+    fn schedule(self, task: Runnable);
 
     /// Takes the runnable of a task that was woken during its own poll: it goes behind the others. The thread that polled it.
-    fn reschedule(&self, task: Runnable);
+    fn reschedule(self, task: Runnable);
 
     /// The task's future is gone: it leaves the list of live tasks. The thread that ran it.
-    fn release(&self, task: NonNull<Header>);
+    fn release(self, task: NonNull<Header>);
 }
 
 /// The part of a task that does not depend on its future.
@@ -502,12 +504,13 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
             Some(outcome) => outcome,
             None => match task.header.state.end_pending() {
                 Pending::Idle => return,
-                Pending::Reschedule => return task.home.reschedule(Runnable(header)),
+                Pending::Reschedule => return task.home.clone().reschedule(Runnable(header)),
                 Pending::Cancel => cancel(task),
             },
         },
     };
-    finish(task, header, outcome);
+    // SAFETY: `header` is this task's, `start_poll` has set RUNNING, and nothing follows.
+    unsafe { finish::<F, S>(header, outcome) };
 }
 
 /// Polls the future; if that was its last poll, drops it and returns what comes of it. RUNNING is set.
@@ -569,12 +572,18 @@ fn drop_future<F: Future, S>(task: &Cell<F, S>) -> Result<(), Box<dyn Any + Send
 }
 
 /// Publishes the outcome and gives up the reference of the task's life.
-fn finish<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNull<Header>, outcome: Stage<F>) {
+///
+/// # Safety
+///
+/// `header` is the header of a `Cell<F, S>`; RUNNING is set by the caller, which does not touch the task again.
+unsafe fn finish<F: Future + 'static, S: Schedule>(header: NonNull<Header>, outcome: Stage<F>) {
+    // SAFETY: the caller's promise. (No reference to the task is a parameter here, since the task may be freed before this returns.)
+    let task = unsafe { cell::<F, S>(header) };
     task.stage.with_mut(|stage| {
         // SAFETY: rule 4: RUNNING still makes the stage this thread's; it holds `Taken`, which has nothing to drop.
         unsafe { stage.write(outcome) }
     });
-    task.home.release(header);
+    task.home.clone().release(header);
     let completed = task.header.state.complete();
     if !completed.join {
         // SAFETY: `header` is this task's; nobody waits for the outcome, so by rule 4 it is this thread's.
@@ -598,7 +607,7 @@ fn finish<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNull<H
 unsafe fn schedule<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
     // SAFETY: a task with a runnable is alive until the runnable is run, and the home outlives the live task.
     let task = unsafe { cell::<F, S>(header) };
-    task.home.schedule(Runnable(header));
+    task.home.clone().schedule(Runnable(header));
 }
 
 /// # Safety
