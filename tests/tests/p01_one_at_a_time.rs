@@ -103,15 +103,17 @@ fn stress(runtime: filch::runtime::Runtime) {
         let mut tasks = Vec::new();
         for task in 0..40 {
             let foreign = foreign.clone();
-            tasks.push(filch::spawn(steps(60, move |number, waker| match (task + number) % 4 {
-                0 => waker.wake_by_ref(),
-                1 => foreign[0].send(waker.clone()).expect("the waking thread lives"),
-                2 => foreign[1].send(waker.clone()).expect("the waking thread lives"),
-                // Both at the same time, and itself: three wakes for one poll.
-                _ => {
-                    foreign[0].send(waker.clone()).expect("the waking thread lives");
-                    foreign[1].send(waker.clone()).expect("the waking thread lives");
-                    waker.wake_by_ref();
+            tasks.push(filch::spawn(steps(60, move |number, waker| {
+                match (task + number) % 4 {
+                    0 => waker.wake_by_ref(),
+                    1 => foreign[0].send(waker.clone()).expect("the waking thread lives"),
+                    2 => foreign[1].send(waker.clone()).expect("the waking thread lives"),
+                    // Both at the same time, and itself: three wakes for one poll.
+                    _ => {
+                        foreign[0].send(waker.clone()).expect("the waking thread lives");
+                        foreign[1].send(waker.clone()).expect("the waking thread lives");
+                        waker.wake_by_ref();
+                    }
                 }
             })));
         }
@@ -119,7 +121,11 @@ fn stress(runtime: filch::runtime::Runtime) {
             task.await.expect("no poll has missed anything");
         }
     });
-    assert_eq!(OVERLAPS.load(Ordering::Relaxed), 0, "two threads polled a task at the same time");
+    assert_eq!(
+        OVERLAPS.load(Ordering::Relaxed),
+        0,
+        "two threads polled a task at the same time"
+    );
 }
 
 #[test]
