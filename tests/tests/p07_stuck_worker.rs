@@ -1,0 +1,357 @@
+//! P7: a worker that is stuck in a long poll delays only the task that it polls. Its queue, its slot, its sockets and its timers are served
+//! by another worker.
+//!
+//! Each test blocks a worker, inside a poll, until the thing has happened that belongs to this worker: it was spawned, woken or
+//! registered from inside that same poll, right before, so it cannot belong to another. If nobody came to help, the poll
+//! would never end. (A current_thread runtime has nobody who could.)
+
+use filch::net::UnixStream;
+use filch::runtime::Runtime;
+use filch::sync::Notify;
+use filch::task::yield_now;
+use filch::time::{Duration, sleep};
+use filch_tests::{Gate, OnDrop, eventually, multi, within};
+use std::future::{Future, pending, poll_fn};
+use std::io::Write;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+/// Calls `pending` each time that its future waits.
+struct Waits<F, P> {
+    future: Pin<Box<F>>,
+    pending: P,
+}
+
+impl<F: Future, P: FnMut() + Unpin> Future for Waits<F, P> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let result = self.future.as_mut().poll(cx);
+        if result.is_pending() {
+            (self.pending)();
+        }
+        result
+    }
+}
+
+fn waits<F: Future, P: FnMut() + Unpin>(future: F, pending: P) -> Waits<F, P> {
+    Waits {
+        future: Box::pin(future),
+        pending,
+    }
+}
+
+/// Blocks a worker in a poll until what `begin`, which runs inside of that poll, makes has opened the gate.
+fn stuck_until(runtime: &Runtime, begin: impl FnOnce(Arc<Gate>) + Send + 'static) {
+    let task = runtime.spawn(async move {
+        let gate = Gate::new();
+        begin(gate.clone());
+        gate.wait();
+    });
+    runtime.block_on(task).expect("somebody helps")
+}
+
+fn rescues(runtime: &Runtime) -> usize {
+    let metrics = runtime.metrics();
+    (0..metrics.num_workers())
+        .map(|worker| metrics.worker_rescue_count(worker))
+        .sum()
+}
+
+/// The stuck worker, in many rounds: who helps is met asleep, searching, or about to sleep.
+const ROUNDS: usize = 30;
+
+#[test]
+fn its_queue_is_served() {
+    within(|| {
+        let runtime = multi(2);
+        for round in 0..ROUNDS {
+            // One task alone is no surplus: only the watcher announces it.
+            let count = 1 + round % 3;
+            let left = Arc::new(AtomicUsize::new(count));
+            stuck_until(&runtime, move |gate| {
+                for _ in 0..count {
+                    let (gate, left) = (gate.clone(), left.clone());
+                    filch::spawn(async move {
+                        if left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                            gate.open();
+                        }
+                    });
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn its_slot_is_served() {
+    within(|| {
+        let runtime = multi(2);
+        for _ in 0..ROUNDS {
+            let (notify, idle) = (Arc::new(Notify::new()), Gate::new());
+            let (notified, waiting) = (notify.clone(), idle.clone());
+            let gate = Gate::new();
+            let opens = gate.clone();
+            runtime.spawn(waits(
+                async move {
+                    notified.notified().await;
+                    opens.open();
+                },
+                move || waiting.open(),
+            ));
+            idle.wait();
+            stuck_until(&runtime, move |own| {
+                // Woken inside of a poll, so it goes to this worker's slot.
+                notify.notify_one();
+                gate.wait();
+                own.open();
+            });
+        }
+    });
+}
+
+#[test]
+fn its_sockets_are_served() {
+    within(|| {
+        let runtime = multi(2);
+        for _ in 0..ROUNDS {
+            stuck_until(&runtime, |gate| {
+                let (near, mut far) = std::os::unix::net::UnixStream::pair().expect("a pair");
+                near.set_nonblocking(true).expect("an ordinary socket");
+                // Registered here, so with this worker's reactor.
+                let near = UnixStream::from_std(near).expect("a registration");
+                let read = async move {
+                    near.readable().await.expect("a byte");
+                    gate.open();
+                };
+                // Written only when somebody already waits for it.
+                filch::spawn(waits(read, move || far.write_all(b"x").expect("there is room")));
+            });
+        }
+        assert!(rescues(&runtime) > 0, "nobody else could turn the reactor");
+    });
+}
+
+#[test]
+fn its_timers_are_served() {
+    within(|| {
+        let runtime = multi(2);
+        for _ in 0..ROUNDS {
+            stuck_until(&runtime, |gate| {
+                // Made here, so it is this worker's timer, whoever polls it.
+                let timer = sleep(Duration::from_millis(2));
+                filch::spawn(async move {
+                    timer.await;
+                    gate.open();
+                });
+            });
+        }
+        assert!(rescues(&runtime) > 0, "nobody else could turn the timers");
+    });
+}
+
+/// All of it at once, many times over, and the other worker has its own work: tasks that only yield, so that it never looks around for want
+/// of work.
+#[test]
+fn by_a_worker_that_is_busy_itself() {
+    within(|| {
+        let runtime = multi(2);
+        for _ in 0..5 {
+            let quiet = Arc::new(AtomicBool::new(false));
+            let (noise, end) = (quiet.clone(), quiet.clone());
+            stuck_until(&runtime, move |gate| {
+                for _ in 0..3 {
+                    let noise = noise.clone();
+                    filch::spawn(async move {
+                        while !noise.load(Ordering::Relaxed) {
+                            yield_now().await;
+                        }
+                    });
+                }
+                let left = Arc::new(AtomicUsize::new(30));
+                for _ in 0..10 {
+                    let (near, mut far) = std::os::unix::net::UnixStream::pair().expect("a pair");
+                    near.set_nonblocking(true).expect("an ordinary socket");
+                    let near = UnixStream::from_std(near).expect("a registration");
+                    let timer = sleep(Duration::from_millis(1));
+                    let parts = [0; 3].map(|_| {
+                        let (gate, left) = (gate.clone(), left.clone());
+                        OnDrop(move || {
+                            if left.fetch_sub(1, Ordering::Relaxed) == 1 {
+                                gate.open();
+                            }
+                        })
+                    });
+                    let [first, second, third] = parts;
+                    filch::spawn(waits(
+                        async move {
+                            let _part = first;
+                            near.readable().await.expect("a byte");
+                        },
+                        move || far.write_all(b"x").expect("there is room"),
+                    ));
+                    filch::spawn(async move {
+                        let _part = second;
+                        timer.await;
+                    });
+                    filch::spawn(async move { drop(third) });
+                }
+            });
+            end.store(true, Ordering::Relaxed);
+        }
+    });
+}
+
+/// While one worker is stuck, the other takes what comes from outside, and its own things go on as ever.
+#[test]
+fn the_rest_of_the_runtime_goes_on() {
+    within(|| {
+        let runtime = multi(2);
+        let (inside, leave) = (Gate::new(), Gate::new());
+        let gates = (inside.clone(), leave.clone());
+        let stuck = runtime.spawn(async move {
+            gates.0.open();
+            gates.1.wait();
+        });
+        inside.wait();
+        runtime.block_on(async {
+            for _ in 0..100 {
+                filch::spawn(async {
+                    sleep(Duration::from_micros(100)).await;
+                    let (mut near, mut far) = UnixStream::pair().expect("a pair");
+                    far.write_all(b"x").await.expect("there is room");
+                    near.read_exact(&mut [0]).await.expect("a byte");
+                    filch::spawn(yield_now()).await.expect("no panic");
+                })
+                .await
+                .expect("no panic");
+            }
+        });
+        assert!(!stuck.is_finished());
+        leave.open();
+        runtime.block_on(stuck).expect("no panic");
+    });
+}
+
+/// A destructor that takes its time is as good as a poll that does.
+#[test]
+fn also_when_it_is_stuck_in_a_destructor() {
+    within(|| {
+        let runtime = multi(2);
+        for _ in 0..5 {
+            let (timer_fires, over) = (Gate::new(), Gate::new());
+            let (fires, ends) = (timer_fires.clone(), over.clone());
+            let slow = OnDrop(move || {
+                let (timer, fires) = (sleep(Duration::from_millis(1)), fires.clone());
+                filch::spawn(async move {
+                    timer.await;
+                    fires.open();
+                });
+                timer_fires.wait();
+                ends.open();
+            });
+            let begun = Gate::new();
+            let begins = begun.clone();
+            let task = runtime.spawn(async move {
+                let _slow = slow;
+                begins.open();
+                pending::<()>().await;
+            });
+            begun.wait();
+            task.abort();
+            over.wait();
+        }
+    });
+}
+
+/// Workers take turns in being stuck, and then two are stuck at a time, with a third that is free.
+#[test]
+fn whichever_worker_is_stuck() {
+    within(|| {
+        let runtime = multi(3);
+        for _ in 0..ROUNDS {
+            stuck_until(&runtime, |gate| {
+                let timer = sleep(Duration::from_micros(500));
+                filch::spawn(async move {
+                    timer.await;
+                    yield_now().await;
+                    gate.open();
+                });
+            });
+        }
+        for _ in 0..ROUNDS {
+            let inner = Gate::new();
+            let opens = inner.clone();
+            stuck_until(&runtime, move |gate| {
+                filch::spawn(async move {
+                    let timer = sleep(Duration::from_micros(500));
+                    filch::spawn(async move {
+                        timer.await;
+                        opens.open();
+                    });
+                    inner.wait();
+                    gate.open();
+                });
+            });
+        }
+    });
+}
+
+/// A socket that was served by another worker is not forgotten when its own worker is free again.
+#[test]
+fn afterwards_the_worker_serves_itself_again() {
+    within(|| {
+        let runtime = multi(2);
+        let read = Arc::new(AtomicUsize::new(0));
+        let (near, mut far) = std::os::unix::net::UnixStream::pair().expect("a pair");
+        near.set_nonblocking(true).expect("an ordinary socket");
+        let mut first = far.try_clone().expect("a descriptor");
+        let count = read.clone();
+        stuck_until(&runtime, move |gate| {
+            let mut near = UnixStream::from_std(near).expect("a registration");
+            filch::spawn(async move {
+                let mut waited = waits(async { near.readable().await }, || {
+                    first.write_all(b"x").expect("there is room")
+                });
+                (&mut waited).await.expect("a byte");
+                drop(waited);
+                drop(first);
+                while near.read(&mut [0]).await.expect("no error") == 1 {
+                    count.fetch_add(1, Ordering::Release);
+                    gate.open();
+                }
+            });
+        });
+        for expected in 2..20 {
+            far.write_all(b"x").expect("there is room");
+            eventually("the byte is read", || read.load(Ordering::Acquire) == expected);
+        }
+        drop(far);
+        eventually("the task ends", || runtime.metrics().num_alive_tasks() == 0);
+    });
+}
+
+/// Nobody is stuck for long, so nobody is called: rescue is for emergencies.
+#[test]
+fn short_polls_call_nobody() {
+    within(|| {
+        let runtime = multi(2);
+        runtime.block_on(async {
+            for _ in 0..200 {
+                filch::spawn(yield_now()).await.expect("no panic");
+            }
+            let mut left = 1000;
+            filch::spawn(poll_fn(move |cx| {
+                left -= 1;
+                cx.waker().wake_by_ref();
+                if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+            }))
+            .await
+            .expect("no panic");
+        });
+        // A machine whose cores are all taken can make any poll long.
+        assert!(rescues(&runtime) <= 50, "{} rescues", rescues(&runtime));
+    });
+}
