@@ -3,7 +3,7 @@
 //! It shows what a server needs besides its answers: limits on connections and on silence, trouble that it survives, and an end
 //! that lets the requests in flight finish.
 //!
-//! - **Silence.** A connection that has not sent a whole request in time is cut off, whatever it sends instead. Later, hyper's own
+//! - **Silence.** A connection that has not sent the head of a request in time is cut off, whatever it sends instead. Later, hyper's own
 //!   limits hold: one on reading a head (HTTP/1, so on waiting for the next request too), and pings (HTTP/2). Bodies have no limit.
 //! - **The limit on connections.** Those beyond it wait in the listener's backlog until one ends.
 //! - **The end.** Ctrl-C closes the listener and tells all connections to finish. When the grace period is over `main` returns, and
@@ -70,7 +70,7 @@ fn main() -> ExitCode {
     };
     match filch::run(serve(&options)) {
         Ok(aborted) => {
-            let (requests, connections) = (REQUESTS.load(Ordering::Relaxed), CONNECTIONS.load(Ordering::Relaxed));
+            let (requests, connections) = (count(&REQUESTS), count(&CONNECTIONS));
             println!("served {requests} requests on {connections} connections; {aborted} connections aborted");
             ExitCode::SUCCESS
         }
