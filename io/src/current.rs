@@ -91,7 +91,11 @@ impl Handle {
     ///
     /// Guards must be dropped in the reverse order of entering.
     pub fn enter(&self) -> Enter {
-        let previous = CURRENT.with(|current| current.replace(Some(self.clone())));
+        // A thread whose locals are gone already cannot enter.
+        let previous = CURRENT
+            .try_with(|current| current.replace(Some(self.clone())))
+            .ok()
+            .flatten();
         Enter {
             previous,
             _not_send: PhantomData,

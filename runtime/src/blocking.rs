@@ -4,9 +4,10 @@
 //! whoever queues a job either takes a thread out of the idle count and owes it one wake-up, or starts a thread, or
 //! leaves the job to the threads that are busy. So no job is counted upon a thread that is about to leave.
 
-use crate::shim::{Condvar, Mutex, ThreadHandle, catch_unwind, spawn_thread};
+use crate::shim::{Condvar, Mutex, ThreadHandle, catch_unwind, spawn_thread, thread_local_const};
 use crate::task::join::JoinHandle;
 use crate::task::raw::{self, Header, Runnable, Schedule};
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::panic::Location;
@@ -18,6 +19,11 @@ use std::time::{Duration, Instant};
 
 /// A function that runs at the begin or the end of a thread.
 pub(crate) type Hook = Arc<dyn Fn() + Send + Sync>;
+
+thread_local_const! {
+    /// The pool that this thread belongs to. Only compared.
+    static POOL: Cell<*const BlockingPool> = Cell::new(std::ptr::null())
+}
 
 /// How threads are made.
 #[derive(Clone)]
@@ -32,7 +38,9 @@ impl ThreadConfig {
     /// Starts a thread that runs the hooks around `f`. A hook that panics is reported by the panic hook and ends nothing else.
     pub(crate) fn spawn(&self, f: impl FnOnce() + Send + 'static) -> std::io::Result<ThreadHandle> {
         let config = self.clone();
-        spawn_thread((self.name)(), self.stack_size, move || {
+        let name = catch_unwind(|| (self.name)())
+            .map_err(|_| std::io::Error::other("the function that names threads (`thread_name_fn`) panicked"))?;
+        spawn_thread(name, self.stack_size, move || {
             call(config.on_start.as_ref());
             f();
             call(config.on_stop.as_ref());
@@ -61,16 +69,31 @@ pub(crate) struct BlockingPool {
     state: Mutex<State>,
     /// A job for an idle thread, or the end.
     work: Condvar,
-    /// The last thread is leaving.
+    /// A thread is leaving.
     empty: Condvar,
     threads: ThreadConfig,
     limit: usize,
     keep_alive: Duration,
 }
 
+/// What is dropped when a job is over, after whoever awaits it was woken.
+pub(crate) type After = Option<Box<dyn Send>>;
+
+/// A job that waits for a thread.
+struct Queued {
+    task: Runnable,
+    after: After,
+}
+
+impl fmt::Debug for Queued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Queued")
+    }
+}
+
 #[derive(Debug, Default)]
 struct State {
-    queue: VecDeque<Runnable>,
+    queue: VecDeque<Queued>,
     /// Threads that exist.
     threads: usize,
     /// Threads that wait and that nobody has promised a job.
@@ -80,7 +103,7 @@ struct State {
     closed: bool,
     next_key: usize,
     handles: HashMap<usize, ThreadHandle>,
-    /// Threads that are past their last job: joined by the next who comes along.
+    /// The thread that left last, and is not joined yet.
     leaving: Vec<ThreadHandle>,
 }
 
@@ -97,26 +120,31 @@ impl BlockingPool {
     }
 
     /// Queues a job. Its handle says "cancelled" if the pool is closed, or if there is no thread and none can be started.
-    pub(crate) fn spawn<F, R>(self: &Arc<Self>, job: F, location: &'static Location<'static>) -> JoinHandle<R>
+    pub(crate) fn spawn<F, R>(
+        self: &Arc<Self>,
+        job: F,
+        after: After,
+        location: &'static Location<'static>,
+    ) -> JoinHandle<R>
     where
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
         let (task, join) = raw::new(Job(Some(job)), Nowhere, location);
         let handle = JoinHandle::new(join);
-        if let Some(refused) = self.push(task) {
-            refused.abort_and_run();
+        if let Some(refused) = self.push(Queued { task, after }) {
+            refused.task.abort_and_run();
         }
         handle
     }
 
     /// Gives the job back if there is nobody to run it, ever.
-    fn push(self: &Arc<Self>, task: Runnable) -> Option<Runnable> {
+    fn push(self: &Arc<Self>, job: Queued) -> Option<Queued> {
         let mut state = self.state.lock();
         if state.closed {
-            return Some(task);
+            return Some(job);
         }
-        state.queue.push_back(task);
+        state.queue.push_back(job);
         if state.idle > 0 {
             state.idle -= 1;
             state.promised += 1;
@@ -139,30 +167,39 @@ impl BlockingPool {
                 Err(_) => return state.queue.pop_back(),
             }
         }
-        let left = std::mem::take(&mut state.leaving);
-        drop(state);
-        join_all(left);
         None
     }
 
     /// The life of a thread.
     fn run(&self, key: usize) {
+        POOL.with(|pool| pool.set(std::ptr::from_ref(self)));
         let mut state = self.state.lock();
         loop {
             while let Some(job) = state.queue.pop_front() {
                 drop(state);
-                job.run();
+                job.task.run();
+                drop(job.after);
                 state = self.state.lock();
             }
             if state.closed {
                 break;
             }
             state.idle += 1;
-            let deadline = Instant::now() + self.keep_alive;
+            // A time beyond the clock's end is for ever.
+            let deadline = Instant::now().checked_add(self.keep_alive);
             let stays = loop {
-                let left = deadline.saturating_duration_since(Instant::now());
-                let (guard, timed_out) = self.work.wait_timeout(state, left);
-                state = guard;
+                let timed_out = match deadline {
+                    None => {
+                        state = self.work.wait(state);
+                        false
+                    }
+                    Some(deadline) => {
+                        let left = deadline.saturating_duration_since(Instant::now());
+                        let (guard, timed_out) = self.work.wait_timeout(state, left);
+                        state = guard;
+                        timed_out
+                    }
+                };
                 if state.promised > 0 {
                     state.promised -= 1;
                     break true;
@@ -177,16 +214,17 @@ impl BlockingPool {
             }
         }
         state.threads -= 1;
-        if let Some(handle) = state.handles.remove(&key) {
-            state.leaving.push(handle);
-        }
-        if state.threads == 0 {
-            self.empty.notify_all();
-        }
+        let before = std::mem::take(&mut state.leaving);
+        let own = state.handles.remove(&key);
+        state.leaving.extend(own);
+        self.empty.notify_all();
+        drop(state);
+        // Whoever leaves waits for those who left before, so that their handles do not pile up, and no caller of `spawn` has to wait.
+        join_all(before);
     }
 
     /// Takes no more jobs, drops those that did not begin, and waits for the others until `deadline` (`None`: for ever). True if
-    /// no thread is left.
+    /// no thread is left. A thread of the pool itself does not wait for its own end.
     pub(crate) fn shutdown(&self, deadline: Option<Instant>) -> bool {
         let mut state = self.state.lock();
         state.closed = true;
@@ -194,10 +232,11 @@ impl BlockingPool {
         drop(state);
         self.work.notify_all();
         for job in jobs {
-            job.abort_and_run();
+            job.task.abort_and_run();
         }
+        let own = usize::from(POOL.with(|pool| std::ptr::eq(pool.get(), self)));
         let mut state = self.state.lock();
-        while state.threads > 0 {
+        while state.threads > own {
             match deadline {
                 None => state = self.empty.wait(state),
                 Some(deadline) => {
@@ -212,7 +251,7 @@ impl BlockingPool {
         let left = std::mem::take(&mut state.leaving);
         drop(state);
         join_all(left);
-        true
+        own == 0
     }
 
     /// Threads that exist, threads that are idle, and jobs that wait.

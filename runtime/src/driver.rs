@@ -60,7 +60,7 @@ impl Driver {
             return;
         }
         match next {
-            Some(next) if !self.clock.is_held() => self.clock.advance_to(next),
+            Some(next) if !self.clock.is_held() => self.clock.jump_to(next),
             // A blocking job holds the clock; whatever it does in the end unparks.
             _ => drop(self.turn_reactor(None, ready)),
         }

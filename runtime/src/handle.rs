@@ -1,5 +1,6 @@
 //! The handle of a runtime, and which runtime a thread is inside of.
 
+use crate::blocking::After;
 use crate::coop;
 use crate::inner::Inner;
 use crate::metrics::RuntimeMetrics;
@@ -114,19 +115,11 @@ impl Handle {
         R: Send + 'static,
     {
         let handle = self.clone();
-        // A paused clock must not jump over the time that a job takes.
-        let hold = self.inner.clock.is_pausable().then(|| self.inner.clock.hold());
         let job = move || {
-            let inside = handle.enter();
-            let result = f();
-            drop(inside);
-            if let Some(hold) = hold {
-                drop(hold);
-                handle.inner.shared.unpark_all();
-            }
-            result
+            let _inside = handle.enter();
+            f()
         };
-        self.inner.blocking.spawn(job, Location::caller())
+        self.inner.blocking.spawn(job, hold(self), Location::caller())
     }
 
     /// Runs `future` on this thread until it is done, as a guest of the runtime: its tasks, timers and sockets belong there.
@@ -178,7 +171,11 @@ impl Handle {
     }
 
     fn enter_with(&self, io: filch_io::Enter, timer: filch_timer::Enter) -> Entered {
-        let previous = CURRENT.with(|current| current.replace(Some(self.clone())));
+        // A thread whose locals are gone already cannot be inside: what runs on it then finds no runtime.
+        let previous = CURRENT
+            .try_with(|current| current.replace(Some(self.clone())))
+            .ok()
+            .flatten();
         Entered {
             previous,
             _io: io,
@@ -194,6 +191,32 @@ impl Handle {
             RuntimeFlavor::MultiThread => self.enter_owned(),
         };
         Driving::new(what, Some(entered))
+    }
+}
+
+/// Keeps a clock that can be paused from jumping over the time that a blocking job takes, however the job ends.
+struct Hold {
+    hold: Option<filch_timer::Hold>,
+    handle: Handle,
+}
+
+fn hold(handle: &Handle) -> After {
+    let clock = &handle.inner.clock;
+    if clock.is_pausable() {
+        Some(Box::new(Hold {
+            hold: Some(clock.hold()),
+            handle: handle.clone(),
+        }))
+    } else {
+        None
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        drop(self.hold.take());
+        // Whoever sleeps because of it looks again.
+        self.handle.inner.shared.unpark_all();
     }
 }
 
@@ -221,7 +244,7 @@ pub(crate) fn resolve(name: String) -> filch_io::Resolving {
         Err(error) => Box::pin(async move { Err(std::io::Error::other(error)) }),
         Ok(handle) => {
             let job = move || std::net::ToSocketAddrs::to_socket_addrs(name.as_str()).map(Iterator::collect);
-            let lookup = handle.inner.resolver.spawn(job, Location::caller());
+            let lookup = handle.inner.resolver.spawn(job, hold(&handle), Location::caller());
             Box::pin(async move { lookup.await? })
         }
     }
@@ -276,7 +299,7 @@ impl Driving {
             "{what} was called on a thread that runs a filch runtime already, from inside a task or another `block_on`: \
              it would block the thread that it waits for. Await the future instead, or move the call into `spawn_blocking`"
         );
-        DRIVING.with(|driving| driving.set(true));
+        let _ = DRIVING.try_with(|driving| driving.set(true));
         Self { _entered: entered }
     }
 }

@@ -176,10 +176,28 @@ impl<T: 'static> JoinSet<T> {
 
     /// The outcome of a task that has ended, if there is one.
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
-        let waker = Waker::noop();
-        match coop::with_budget(|| self.poll_join_next(&mut Context::from_waker(waker))) {
-            Poll::Ready(result) => result,
+        loop {
+            let number = self.ended.0.lock().entries.pop_front()?;
+            if let Some(result) = coop::with_budget(|| self.ask(number)) {
+                return Some(result.map(|(_, value)| value));
+            }
+        }
+    }
+
+    /// Asks one task for its outcome. If there is none yet the task will say when there is.
+    fn ask(&mut self, number: u64) -> Option<Result<(Id, T), JoinError>> {
+        let task = self.tasks.get_mut(&number)?;
+        let id = task.id();
+        let waker = Waker::from(Arc::new(Entry {
+            number,
+            set: self.ended.clone(),
+        }));
+        match Pin::new(task).poll(&mut Context::from_waker(&waker)) {
             Poll::Pending => None,
+            Poll::Ready(result) => {
+                self.tasks.remove(&number);
+                Some(result.map(|value| (id, value)))
+            }
         }
     }
 
@@ -210,22 +228,14 @@ impl<T: 'static> JoinSet<T> {
                     }
                 }
             };
-            let Some(task) = self.tasks.get_mut(&number) else {
-                continue;
-            };
-            let id = task.id();
-            if task.is_finished() && coop::charge(cx).is_pending() {
+            let finished = self.tasks.get(&number).is_some_and(JoinHandle::is_finished);
+            if finished && coop::charge(cx).is_pending() {
                 // Nothing is lost: it is the first to be asked next time.
                 self.ended.0.lock().entries.push_front(number);
                 return Poll::Pending;
             }
-            let waker = Waker::from(Arc::new(Entry {
-                number,
-                set: self.ended.clone(),
-            }));
-            if let Poll::Ready(result) = Pin::new(task).poll(&mut Context::from_waker(&waker)) {
-                self.tasks.remove(&number);
-                return Poll::Ready(Some(result.map(|value| (id, value))));
+            if let Some(result) = self.ask(number) {
+                return Poll::Ready(Some(result));
             }
         }
     }

@@ -43,6 +43,8 @@ use std::time::{Duration, Instant};
 pub struct Runtime {
     handle: Handle,
     workers: Option<Workers>,
+    /// The shutdown has begun: there is nothing left to do on drop.
+    down: bool,
 }
 
 /// The threads of a multi_thread runtime.
@@ -119,6 +121,7 @@ impl Runtime {
         let mut runtime = Self {
             handle: Handle::new(Arc::new(inner)),
             workers: None,
+            down: false,
         };
         if settings.multi_thread {
             runtime.start_threads(cores, &settings)?;
@@ -251,6 +254,9 @@ impl Runtime {
 
     #[track_caller]
     fn shutdown_with(&mut self, limit: Option<Duration>, blocking_limit: Option<Duration>) -> bool {
+        if std::mem::replace(&mut self.down, true) {
+            return true;
+        }
         let inner = self.handle.inner().clone();
         // A limit that no clock reaches is none.
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
@@ -292,7 +298,7 @@ impl Runtime {
 impl Drop for Runtime {
     #[track_caller]
     fn drop(&mut self) {
-        // What a shutdown by name has done is not there to be done again.
+        // Does nothing behind a shutdown by name.
         self.shutdown(None);
     }
 }

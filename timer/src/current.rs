@@ -67,7 +67,11 @@ impl Handle {
     /// Puts the present thread inside this runtime until the guard is dropped. Nests: the guard brings back what was
     /// before.
     pub fn enter(&self) -> Enter {
-        let previous = CURRENT.with(|current| current.replace(Some(self.clone())));
+        // A thread whose locals are gone already cannot enter.
+        let previous = CURRENT
+            .try_with(|current| current.replace(Some(self.clone())))
+            .ok()
+            .flatten();
         Enter {
             previous,
             _not_send: PhantomData,

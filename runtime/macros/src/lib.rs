@@ -157,7 +157,7 @@ impl Settings {
             "current_thread"
         };
         let Self { path, .. } = self;
-        let mut source = format!("{path}::__private::run({path}::runtime::Builder::new_{flavor}()");
+        let mut source = format!("{path}::__private::run(&mut {path}::runtime::Builder::new_{flavor}()");
         if let Some(workers) = &self.worker_threads {
             source += &format!(".worker_threads({workers})");
         }

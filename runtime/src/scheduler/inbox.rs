@@ -56,7 +56,7 @@ impl Inbox {
 
     /// Takes a fair part of one shard, the oldest first: the first runnable is returned, the others go to `rest`.
     ///
-    /// `turn` says which shard is asked first, `sharers` among how many workers the shard is to be divided.
+    /// `turn` says which shard is asked first, another one each time so that none is forgotten; `sharers` among how many workers the shard is to be divided.
     pub(crate) fn pop(&self, turn: usize, sharers: usize, mut rest: impl FnMut(Runnable)) -> Option<Runnable> {
         let filled = self.filled.load(Ordering::Relaxed);
         if filled == 0 {

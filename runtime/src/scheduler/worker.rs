@@ -127,7 +127,13 @@ impl Context {
 
     /// Runs `f` as this worker: what it wakes and spawns goes to this core.
     pub(crate) fn enter<R>(&self, f: impl FnOnce(&Self) -> R) -> R {
-        CURRENT.with(|current| current.set(self, || f(self)))
+        let mut f = Some(f);
+        let entered = CURRENT
+            .try_with(|current| current.set(self, || f.take().map(|f| f(self))))
+            .ok()
+            .flatten();
+        // On a thread whose locals are gone already the tasks go the way through the inbox.
+        entered.or_else(|| f.map(|f| f(self))).expect("it was called once")
     }
 
     /// The life of a worker's thread. Call it inside [`enter`](Self::enter). It ends when the runtime is shut down and the last task gone.
@@ -196,10 +202,11 @@ impl Context {
 
     /// This worker's part of the inbox.
     fn take_inbox(&self, core: &Core) -> Option<Runnable> {
-        let task = self
-            .shared
-            .inbox
-            .pop(core.index, self.shared.workers.len(), |task| core.queue.push(task))?;
+        let task = self.shared.inbox.pop(
+            core.index.wrapping_add(core.tick.get() as usize),
+            self.shared.workers.len(),
+            |task| core.queue.push(task),
+        )?;
         self.show_surplus(core);
         Some(task)
     }
@@ -333,12 +340,13 @@ impl Context {
         let mut ready = core.ready.take();
         remote.driver.park(&mut ready);
         core.searching.set(idle.retract(core.index));
-        core.watched.set(false);
         self.wake(core, ready);
     }
 
     /// Announces the park. False, and taken back, if there is announced work.
     fn announce(&self, core: &Core) -> bool {
+        // From here on the watcher may take this worker for a sleeper.
+        core.watched.set(false);
         self.shared.idle.announce(core.index, core.searching.replace(false));
         if seeded(Bug::IdleNoRecheck) || !(self.shared.has_announced_work() || self.shared.is_over()) {
             return true;
