@@ -200,7 +200,9 @@ pub fn panics<R>(f: impl FnOnce() -> R) -> (String, Option<(String, u32)>) {
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            let place = info.location().map(|place: &Location<'_>| (place.file().to_string(), place.line()));
+            let place = info
+                .location()
+                .map(|place: &Location<'_>| (place.file().to_string(), place.line()));
             let _ = PLACE.try_with(|slot| *slot.borrow_mut() = place);
             before(info);
         }));
@@ -278,7 +280,11 @@ impl Holdings {
         let mut descriptors: Vec<_> = list("/proc/self/fd")
             .filter_map(|entry| std::fs::read_link(entry.path()).ok())
             .map(|target| target.display().to_string())
-            .filter(|target| ["eventpoll", "eventfd", "timerfd"].iter().any(|kind| target.contains(kind)))
+            .filter(|target| {
+                ["eventpoll", "eventfd", "timerfd"]
+                    .iter()
+                    .any(|kind| target.contains(kind))
+            })
             .collect();
         let mut threads: Vec<_> = list("/proc/self/task")
             .filter_map(|entry| std::fs::read_to_string(entry.path().join("comm")).ok())

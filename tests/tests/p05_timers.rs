@@ -266,7 +266,6 @@ fn a_paused_clock_waits_for_all_work() {
 }
 
 #[test]
-#[ignore = "a job lets go of the clock before who awaits it is woken"]
 fn a_paused_clock_waits_for_blocking_jobs() {
     within(|| {
         paused().block_on(async {
@@ -281,7 +280,6 @@ fn a_paused_clock_waits_for_blocking_jobs() {
 
 /// A job that ends badly, and that nobody awaits, still lets go of the clock.
 #[test]
-#[ignore = "a job that panics lets go of the clock without waking who sleeps on it"]
 fn a_paused_clock_goes_on_after_a_job_that_panics() {
     within(|| {
         paused().block_on(async {
@@ -305,7 +303,6 @@ fn a_paused_clock_goes_on_after_a_job_that_panics() {
 
 /// A job that is aborted before it has begun lets go of the clock, too.
 #[test]
-#[ignore = "a job that is aborted lets go of the clock without waking who sleeps on it"]
 fn a_paused_clock_goes_on_after_a_job_that_is_aborted() {
     within(|| {
         let mut builder = Builder::new_current_thread();
@@ -336,7 +333,6 @@ fn a_paused_clock_goes_on_after_a_job_that_is_aborted() {
 
 /// Looking up a name is a blocking job by itself.
 #[test]
-#[ignore = "the clock does not wait for name resolution"]
 fn a_paused_clock_waits_for_name_resolution() {
     within(|| {
         paused().block_on(async {
