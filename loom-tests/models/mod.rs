@@ -6,6 +6,7 @@ mod harness;
 mod idle;
 mod inbox;
 mod join;
+mod join_set;
 mod park;
 mod pool;
 mod seeded;

@@ -12,6 +12,7 @@ use loom::thread;
 use std::panic::Location;
 use std::sync::Arc;
 
+#[allow(clippy::vec_box, reason = "as the runtime makes them")]
 fn house(workers: usize) -> (Arc<Shared>, Vec<Box<Core>>) {
     let clock = Clock::new();
     let drivers = (0..workers)

@@ -20,6 +20,7 @@ caught! {
     join_no_recheck: "JoinNoRecheck" by "join::a_joiner_is_woken_or_sees_the_outcome";
     ref_dec_relaxed: "RefDecRelaxed" by "task::the_last_reference_frees";
     join_slot_not_taken_back: "JoinSlotNotTakenBack" by "join::changing_the_join_waker_loses_no_wake";
+    set_wakes_nobody: "SetWakesNobody" by "join_set::every_member_is_joined";
     slot_no_exchange: "SlotNoExchange" by "slot::owner_and_rescuer_share_the_slot";
     inbox_late_clear: "InboxLateClear" by "inbox::every_push_is_popped_once";
     inbox_forgets_rest: "InboxForgetsRest" by "inbox::every_push_is_popped_once";

@@ -2,7 +2,7 @@
 
 use crate::coop;
 use crate::handle::Handle;
-use crate::shim::Mutex;
+use crate::shim::{Bug, Mutex, seeded};
 use crate::spawn::{spawn, spawn_blocking};
 use crate::task::error::JoinError;
 use crate::task::id::Id;
@@ -69,7 +69,7 @@ impl Ended {
             queue.entries.push_back(number);
             queue.waiter.take()
         };
-        if let Some(waiter) = waiter {
+        if let Some(waiter) = waiter.filter(|_| !seeded(Bug::SetWakesNobody)) {
             waiter.wake();
         }
     }
@@ -146,7 +146,7 @@ impl<T: 'static> JoinSet<T> {
         self.insert(handle.spawn_blocking(f))
     }
 
-    fn insert(&mut self, task: JoinHandle<T>) -> AbortHandle {
+    pub(crate) fn insert(&mut self, task: JoinHandle<T>) -> AbortHandle {
         let abort = task.abort_handle();
         let number = self.next;
         self.next += 1;

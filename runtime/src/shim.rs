@@ -326,6 +326,8 @@ pub(crate) enum Bug {
     SlotNoExchange,
     /// A thief gives up at the first `Retry`.
     StealGivesUp,
+    /// A member of a set says that it has ended and wakes nobody.
+    SetWakesNobody,
     /// The watcher raises its flag and wakes nobody.
     WatcherWakesNobody,
     /// The watcher goes to sleep without looking whether somebody just started.
