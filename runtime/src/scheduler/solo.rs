@@ -5,7 +5,7 @@ use crate::driver::wake_all;
 use crate::park::Parker;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::worker::{Context, Core, DRIVER_INTERVAL, Tick};
-use crate::shim::{AtomicBool, Mutex, Ordering};
+use crate::shim::{AtomicBool, Mutex, Ordering, fence};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -126,7 +126,7 @@ impl Seat<'_> {
                         break;
                     }
                     if tick == Tick::Idle {
-                        context.park();
+                        context.park(|| main.woken.load(Ordering::Relaxed));
                         break;
                     }
                 }
@@ -155,9 +155,14 @@ impl Wake for Main {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // AcqRel: matches the exchange in `drive`. The unpark comes after it, so a park that is ended finds the mark.
+        // AcqRel: matches the exchange in `drive`.
         if !self.woken.swap(true, Ordering::AcqRel) {
-            self.shared.workers[0].driver.unpark();
+            // Between the mark and the look at the sleeper; matches the one of the park's announcement. A thread that is awake looks at the
+            // mark before it parks, and needs no system call.
+            fence(Ordering::SeqCst);
+            if self.shared.idle.is_parked(0) {
+                self.shared.workers[0].driver.unpark();
+            }
         }
     }
 }

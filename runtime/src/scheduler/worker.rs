@@ -143,7 +143,7 @@ impl Context {
             if self.shared.is_over() {
                 break;
             }
-            self.park();
+            self.park(|| false);
         }
     }
 
@@ -316,12 +316,12 @@ impl Context {
             .or_else(|| core.queue.pop())
     }
 
-    /// Waits until there is something to do.
-    pub(crate) fn park(&self) {
+    /// Waits until there is something to do. `ready` says, behind the announcement's fence, whether something else is.
+    pub(crate) fn park(&self, ready: impl Fn() -> bool) {
         let core = self.core.borrow();
         let Some(core) = core.as_deref() else { return };
         let idle = &self.shared.idle;
-        if !self.announce(core) {
+        if !self.announce(core, &ready) {
             return;
         }
         if self.shared.has_surplus(core.index) {
@@ -330,25 +330,25 @@ impl Context {
                 core.queue.push(task);
                 return;
             }
-            if core.searching.get() || !self.announce(core) {
+            if core.searching.get() || !self.announce(core, &ready) {
                 return;
             }
         }
         let remote = self.remote(core);
         remote.counters.parks.bump();
         remote.counters.turns.bump();
-        let mut ready = core.ready.take();
-        remote.driver.park(&mut ready);
+        let mut wakers = core.ready.take();
+        remote.driver.park(&mut wakers);
         core.searching.set(idle.retract(core.index));
-        self.wake(core, ready);
+        self.wake(core, wakers);
     }
 
     /// Announces the park. False, and taken back, if there is announced work.
-    fn announce(&self, core: &Core) -> bool {
+    fn announce(&self, core: &Core, ready: &impl Fn() -> bool) -> bool {
         // From here on the watcher may take this worker for a sleeper.
         core.watched.set(false);
         self.shared.idle.announce(core.index, core.searching.replace(false));
-        if seeded(Bug::IdleNoRecheck) || !(self.shared.has_announced_work() || self.shared.is_over()) {
+        if seeded(Bug::IdleNoRecheck) || !(self.shared.has_announced_work() || self.shared.is_over() || ready()) {
             return true;
         }
         core.searching.set(self.shared.idle.retract(core.index));
