@@ -20,15 +20,11 @@ fn every_push_is_popped_once() {
             })
             .collect();
         // Two workers share, so that a pop leaves something behind.
-        while let Some(task) = inbox.pop(0, 2, crate::task::raw::Runnable::run) {
-            task.run();
-        }
+        while inbox.take(0, 2, crate::task::raw::Runnable::run) {}
         for pusher in pushers {
             pusher.join().expect("joined");
         }
-        while let Some(task) = inbox.pop(0, 2, crate::task::raw::Runnable::run) {
-            task.run();
-        }
+        while inbox.take(0, 2, crate::task::raw::Runnable::run) {}
         assert_eq!(counts.polls(), 3, "a task was lost or run twice");
         assert!(handles.iter().all(crate::task::JoinHandle::is_finished));
         assert!(inbox.is_empty(), "an empty inbox says that it is filled");

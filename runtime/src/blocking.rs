@@ -35,8 +35,13 @@ pub(crate) struct ThreadConfig {
 }
 
 impl ThreadConfig {
-    /// Starts a thread that runs the hooks around `f`. A hook that panics is reported by the panic hook and ends nothing else.
-    pub(crate) fn spawn(&self, f: impl FnOnce() + Send + 'static) -> std::io::Result<ThreadHandle> {
+    /// Starts a thread that runs `f`, with the hooks around it, and then `last`. A hook that panics is reported by the panic hook and ends nothing
+    /// else.
+    pub(crate) fn spawn(
+        &self,
+        f: impl FnOnce() + Send + 'static,
+        last: impl FnOnce() + Send + 'static,
+    ) -> std::io::Result<ThreadHandle> {
         let config = self.clone();
         let name = catch_unwind(|| (self.name)())
             .map_err(|_| std::io::Error::other("the function that names threads (`thread_name_fn`) panicked"))?;
@@ -44,6 +49,7 @@ impl ThreadConfig {
             call(config.on_start.as_ref());
             f();
             call(config.on_stop.as_ref());
+            last();
         })
     }
 }
@@ -94,8 +100,10 @@ impl fmt::Debug for Queued {
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Queued>,
-    /// Threads that exist.
+    /// Threads that take jobs.
     threads: usize,
+    /// Threads that exist: those that take jobs, and those that are in their last hook.
+    alive: usize,
     /// Threads that wait and that nobody has promised a job.
     idle: usize,
     /// Wake-ups that waiting threads are owed.
@@ -154,12 +162,13 @@ impl BlockingPool {
         }
         if state.threads < self.limit {
             // Under the lock: the thread finds its handle filed when it leaves.
-            let pool = self.clone();
+            let (pool, leaving) = (self.clone(), self.clone());
             let key = state.next_key;
-            match self.threads.spawn(move || pool.run(key)) {
+            match self.threads.spawn(move || pool.run(), move || leaving.leave(key)) {
                 Ok(handle) => {
                     state.next_key += 1;
                     state.threads += 1;
+                    state.alive += 1;
                     state.handles.insert(key, handle);
                 }
                 // With another thread alive the job only waits longer.
@@ -171,7 +180,7 @@ impl BlockingPool {
     }
 
     /// The life of a thread.
-    fn run(&self, key: usize) {
+    fn run(&self) {
         POOL.with(|pool| pool.set(std::ptr::from_ref(self)));
         let mut state = self.state.lock();
         loop {
@@ -213,7 +222,14 @@ impl BlockingPool {
                 break;
             }
         }
+        // In the lock section that found no job: the next job finds one thread less.
         state.threads -= 1;
+    }
+
+    /// The end of a thread.
+    fn leave(&self, key: usize) {
+        let mut state = self.state.lock();
+        state.alive -= 1;
         let before = std::mem::take(&mut state.leaving);
         let own = state.handles.remove(&key);
         state.leaving.extend(own);
@@ -236,7 +252,7 @@ impl BlockingPool {
         }
         let own = usize::from(POOL.with(|pool| std::ptr::eq(pool.get(), self)));
         let mut state = self.state.lock();
-        while state.threads > own {
+        while state.alive > own {
             match deadline {
                 None => state = self.empty.wait(state),
                 Some(deadline) => {

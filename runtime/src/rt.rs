@@ -124,7 +124,10 @@ impl Runtime {
             down: false,
         };
         if settings.multi_thread {
-            runtime.start_threads(cores, &settings)?;
+            if let Err(error) = runtime.start_threads(cores, &settings) {
+                runtime.abandon();
+                return Err(error);
+            }
         }
         Ok(runtime)
     }
@@ -138,7 +141,7 @@ impl Runtime {
             let watched = watched
                 .upgrade()
                 .ok_or_else(|| io::Error::other("the runtime is gone"))?;
-            watcher_threads.spawn(move || Watcher::new(watched.workers.len()).run(&watched))
+            watcher_threads.spawn(move || Watcher::new(watched.workers.len()).run(&watched), || ())
         }))?;
         let end = Arc::new(End {
             left: Mutex::new(cores.len()),
@@ -152,8 +155,9 @@ impl Runtime {
         let mut started = Ok(());
         for core in cores {
             let handle = self.handle.clone();
-            let end = end.clone();
-            match settings.threads.spawn(move || work(&handle, core, &end)) {
+            let (end, leaving) = (end.clone(), self.handle.clone());
+            let last = move || end.leave(1, &leaving.inner().shared);
+            match settings.threads.spawn(move || work(&handle, core), last) {
                 Ok(thread) => {
                     workers.threads.push(thread);
                     missing -= 1;
@@ -241,6 +245,16 @@ impl Runtime {
         self.shutdown(Some(Duration::ZERO));
     }
 
+    /// The end of a runtime that could not be started. Its threads have nothing to do, so this waits for them anywhere.
+    fn abandon(mut self) {
+        self.down = true;
+        let shared = self.handle.inner().shared.clone();
+        shared.close();
+        if let Some(workers) = self.workers.take() {
+            workers.join(None, &shared);
+        }
+    }
+
     /// The end of `run`: waits for the workers as long as it takes, for blocking jobs up to `grace`.
     pub(crate) fn finish(mut self, grace: Duration) {
         self.shutdown_with(None, Some(grace));
@@ -312,11 +326,10 @@ impl fmt::Debug for Runtime {
 }
 
 /// The thread of a worker.
-fn work(handle: &Handle, core: Box<Core>, end: &End) {
+fn work(handle: &Handle, core: Box<Core>) {
     let shared = &handle.inner().shared;
     let driving = Driving::new("a worker", Some(handle.enter_worker(core.index())));
     Context::new(shared.clone(), core).enter(Context::run);
-    end.leave(1, shared);
     drop(driving);
 }
 

@@ -88,13 +88,13 @@ mod imp {
         pub(crate) struct Stealer<T>(cb::Stealer<T>);
 
         /// What one attempt to steal came to.
-        pub(crate) enum Steal<T> {
+        pub(crate) enum Steal {
             /// There was nothing.
             Empty,
             /// Somebody else was quicker: go on to the next victim.
             Retry,
-            /// One task to run; the rest of the batch is in the thief's own queue.
-            Success(T),
+            /// The thief has them.
+            Success,
         }
 
         impl<T> Local<T> {
@@ -123,12 +123,12 @@ mod imp {
         }
 
         impl<T> Stealer<T> {
-            /// Moves up to half of the victim's tasks, at most `limit`, to `thief`, and returns the oldest of them.
-            pub(crate) fn steal_batch_and_pop(&self, thief: &Local<T>, limit: usize) -> Steal<T> {
-                match self.0.steal_batch_with_limit_and_pop(&thief.0, limit) {
+            /// Moves the older half of the victim's tasks, at most `limit`, to the end of the thief's queue.
+            pub(crate) fn steal_batch(&self, thief: &Local<T>, limit: usize) -> Steal {
+                match self.0.steal_batch_with_limit(&thief.0, limit) {
                     cb::Steal::Empty => Steal::Empty,
                     cb::Steal::Retry => Steal::Retry,
-                    cb::Steal::Success(value) => Steal::Success(value),
+                    cb::Steal::Success(()) => Steal::Success,
                 }
             }
 
@@ -216,10 +216,10 @@ mod imp {
         #[derive(Debug)]
         pub(crate) struct Stealer<T>(Arc<Mutex<Queue<T>>>);
 
-        pub(crate) enum Steal<T> {
+        pub(crate) enum Steal {
             Empty,
             Retry,
-            Success(T),
+            Success,
         }
 
         impl<T> Local<T> {
@@ -252,8 +252,8 @@ mod imp {
         }
 
         impl<T> Stealer<T> {
-            pub(crate) fn steal_batch_and_pop(&self, thief: &Local<T>, limit: usize) -> Steal<T> {
-                let mut batch = {
+            pub(crate) fn steal_batch(&self, thief: &Local<T>, limit: usize) -> Steal {
+                let batch = {
                     let mut queue = self.0.lock().expect("loom's mutex");
                     if queue.items.is_empty() {
                         return Steal::Empty;
@@ -263,13 +263,12 @@ mod imp {
                         return Steal::Retry;
                     }
                     let count = queue.items.len().div_ceil(2).min(limit);
-                    queue.items.drain(..count).collect::<VecDeque<T>>()
+                    queue.items.drain(..count).collect::<Vec<T>>()
                 };
-                let first = batch.pop_front();
                 for item in batch {
                     thief.push(item);
                 }
-                first.map_or(Steal::Empty, Steal::Success)
+                Steal::Success
             }
 
             /// The next `times` steals answer `Retry`.

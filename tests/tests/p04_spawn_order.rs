@@ -87,7 +87,6 @@ fn what_block_on_spawns_on_the_current_thread_starts_in_order() {
 
 /// On a multi_thread runtime it comes from outside, and the inbox says that it keeps the order of a thread.
 #[test]
-#[ignore = "every 61st poll takes the head of the inbox before what was taken out of it earlier"]
 fn what_block_on_spawns_onto_one_worker_starts_in_order() {
     within(|| assert_eq!(starts_from_block_on(&multi(1)), (0..500).collect::<Vec<_>>()));
 }
@@ -230,7 +229,6 @@ fn a_thief_starts_the_oldest_first() {
 
 /// The same, over and over, so that the thief is met wherever it may be on its way into its sleep.
 #[test]
-#[ignore = "what a thief finds right before it parks, and what it rescues while it has work, overtakes older tasks"]
 fn a_thief_that_was_about_to_sleep_starts_the_oldest_first() {
     within(|| {
         let runtime = multi(2);

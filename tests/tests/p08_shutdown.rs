@@ -493,7 +493,6 @@ fn a_runtime_dropped_in_a_blocking_job_of_its_own_does_not_hang() {
 
 /// The limit is for all there is to wait for, hooks of the program included.
 #[test]
-#[ignore = "threads are joined without a limit, and their last hook may take any time"]
 fn shutdown_timeout_does_not_wait_longer_for_hooks() {
     within(|| {
         for mut builder in [Builder::new_current_thread(), Builder::new_multi_thread()] {

@@ -217,7 +217,6 @@ fn build_without_threads() {
 
 /// Inside a task one may not wait for threads, and a `build` that fails must not panic for that.
 #[test]
-#[ignore = "a failed build drops its runtime, which panics inside a task"]
 fn build_without_threads_inside_a_task() {
     alone("build_without_threads_inside_a_task", || {
         let outer = current();

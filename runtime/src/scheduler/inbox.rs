@@ -54,24 +54,25 @@ impl Inbox {
         self.filled.load(Ordering::Relaxed) == 0
     }
 
-    /// Takes a fair part of one shard, the oldest first: the first runnable is returned, the others go to `rest`.
+    /// Takes a fair part of one shard and gives it to `each`, the oldest first. False if there is nothing.
     ///
-    /// `turn` says which shard is asked first, another one each time so that none is forgotten; `sharers` among how many workers the shard is to be divided.
-    pub(crate) fn pop(&self, turn: usize, sharers: usize, mut rest: impl FnMut(Runnable)) -> Option<Runnable> {
+    /// `turn` says which shard is asked first, another one each time so that none is forgotten; `sharers` among how many workers the
+    /// shard is to be divided.
+    pub(crate) fn take(&self, turn: usize, sharers: usize, mut each: impl FnMut(Runnable)) -> bool {
         let filled = self.filled.load(Ordering::Relaxed);
         if filled == 0 {
-            return None;
+            return false;
         }
         let count = self.shards.len();
-        for shard in (0..count)
-            .map(|i| (turn + i) % count)
-            .filter(|shard| filled & (1 << shard) != 0)
-        {
+        let shards = (0..count).map(|step| turn.wrapping_add(step) % count);
+        for shard in shards.filter(|shard| filled & (1 << shard) != 0) {
             let mut queue = self.shards[shard].lock();
-            let Some(first) = queue.pop() else { continue };
-            let batch = (queue.len() / sharers).min(MAX_BATCH - 1);
+            let batch = queue.len().div_ceil(sharers).min(MAX_BATCH);
             for task in std::iter::from_fn(|| queue.pop()).take(batch) {
-                rest(task);
+                each(task);
+            }
+            if batch == 0 {
+                continue;
             }
             if queue.len() == 0 || seeded(Bug::InboxForgetsRest) {
                 if seeded(Bug::InboxLateClear) {
@@ -80,9 +81,9 @@ impl Inbox {
                 // Relaxed: as in `push`.
                 self.filled.fetch_and(!(1 << shard), Ordering::Relaxed);
             }
-            return Some(first);
+            return true;
         }
-        None
+        false
     }
 
     /// The number of runnables that wait.

@@ -156,7 +156,10 @@ impl Context {
         };
         let task = self.next(core_ref).or_else(|| {
             self.turn(core_ref);
-            core_ref.queue.pop().or_else(|| self.search(core_ref))
+            if core_ref.queue.len() == 0 {
+                self.search(core_ref);
+            }
+            core_ref.queue.pop()
         });
         let Some(task) = task else { return Tick::Idle };
         self.settle(core_ref);
@@ -174,14 +177,10 @@ impl Context {
         core.tick.set(tick);
         if tick % DRIVER_INTERVAL == 0 || remote.pulse.is_driver_due() {
             self.turn(core);
-            let rescued = if self.shared.has_stuck_worker() {
-                self.rescue(core)
-            } else {
-                None
-            };
-            if let Some(task) = rescued.or_else(|| self.take_inbox(core)) {
-                return Some(task);
+            if self.shared.has_stuck_worker() {
+                self.rescue(core);
             }
+            self.take_inbox(core);
         }
         if let Some(task) = remote.slot.take() {
             if let Some(left) = core.slot_left.get().checked_sub(1) {
@@ -197,18 +196,23 @@ impl Context {
             core.surplus.set(false);
             remote.surplus.store(false, Ordering::Relaxed);
         }
-        task.or_else(|| self.take_inbox(core))
+        if task.is_none() && self.take_inbox(core) {
+            return core.queue.pop();
+        }
+        task
     }
 
-    /// This worker's part of the inbox.
-    fn take_inbox(&self, core: &Core) -> Option<Runnable> {
-        let task = self.shared.inbox.pop(
-            core.index.wrapping_add(core.tick.get() as usize),
-            self.shared.workers.len(),
-            |task| core.queue.push(task),
-        )?;
-        self.show_surplus(core);
-        Some(task)
+    /// Queues this worker's part of the inbox, behind what is there already, so that a thread's tasks start in order. False if there was nothing.
+    fn take_inbox(&self, core: &Core) -> bool {
+        let turn = core.index.wrapping_add(core.tick.get() as usize);
+        let found = self
+            .shared
+            .inbox
+            .take(turn, self.shared.workers.len(), |task| core.queue.push(task));
+        if found {
+            self.show_surplus(core);
+        }
+        found
     }
 
     /// Polls a task.
@@ -240,80 +244,67 @@ impl Context {
         core.ready.set(ready);
     }
 
-    /// Looks for work at other workers, if nobody else does.
-    fn search(&self, core: &Core) -> Option<Runnable> {
+    /// Looks for work at other workers, if nobody else does, and queues it.
+    fn search(&self, core: &Core) {
         if self.shared.workers.len() == 1 {
-            return None;
+            return;
         }
         if !core.searching.get() {
             if !self.shared.idle.try_search() {
-                return None;
+                return;
             }
             core.searching.set(true);
         }
-        self.sweep(core, true)
+        self.sweep(core, true);
     }
 
-    /// Asks every other worker, and the inbox, once; again if somebody was quicker. With `hints`, only queues that show a surplus are asked.
-    fn sweep(&self, core: &Core, hints: bool) -> Option<Runnable> {
+    /// Asks every other worker, and the inbox, until one has given something; again if somebody was quicker. With `hints`, only queues that show a
+    /// surplus are asked. False if there is nothing.
+    fn sweep(&self, core: &Core, hints: bool) -> bool {
         for _ in 0..SWEEPS {
             let mut again = false;
-            for (_, remote) in self.victims(core) {
-                let served = if remote.pulse.take_stuck() {
-                    self.serve(core, remote)
-                } else {
-                    None
-                };
-                if served.is_some() {
-                    return served;
-                }
-                if hints && !remote.surplus.load(Ordering::Relaxed) {
-                    continue;
-                }
-                match remote.stealer.steal_batch_and_pop(&core.queue, STEAL_LIMIT) {
-                    Steal::Success(task) => {
-                        self.remote(core).counters.steals.bump();
-                        return Some(task);
+            for remote in self.victims(core) {
+                if remote.pulse.take_stuck() {
+                    self.serve(core, remote);
+                } else if !hints || remote.surplus.load(Ordering::Relaxed) {
+                    match remote.stealer.steal_batch(&core.queue, STEAL_LIMIT) {
+                        Steal::Success => self.remote(core).counters.steals.bump(),
+                        Steal::Retry => again = !seeded(Bug::StealGivesUp),
+                        Steal::Empty => {}
                     }
-                    Steal::Retry => again = !seeded(Bug::StealGivesUp),
-                    Steal::Empty => {}
+                }
+                if core.queue.len() > 0 {
+                    return true;
                 }
             }
-            if let Some(task) = self.take_inbox(core) {
-                return Some(task);
+            if self.take_inbox(core) {
+                return true;
             }
             if !again {
                 break;
             }
         }
-        None
+        false
     }
 
     /// Serves the workers that the watcher found stuck.
-    fn rescue(&self, core: &Core) -> Option<Runnable> {
-        self.victims(core).find_map(|(_, remote)| {
-            if remote.pulse.take_stuck() {
-                self.serve(core, remote)
-            } else {
-                None
-            }
-        })
+    fn rescue(&self, core: &Core) {
+        for remote in self.victims(core).filter(|remote| remote.pulse.take_stuck()) {
+            self.serve(core, remote);
+        }
     }
 
-    /// Does for a stuck worker what it cannot: takes its slot, half of its queue, and turns its reactor and its timers.
-    fn serve(&self, core: &Core, stuck: &Remote) -> Option<Runnable> {
+    /// Does for a stuck worker what it cannot: takes half of its queue and its slot, and turns its reactor and its timers.
+    fn serve(&self, core: &Core, stuck: &Remote) {
         self.remote(core).counters.rescues.bump();
+        // A `Retry` is somebody else's success.
+        let _ = stuck.stealer.steal_batch(&core.queue, STEAL_LIMIT);
+        if let Some(task) = stuck.slot.take() {
+            core.queue.push(task);
+        }
         let mut ready = core.ready.take();
         stuck.driver.rescue(&mut ready);
         self.wake(core, ready);
-        stuck
-            .slot
-            .take()
-            .or_else(|| match stuck.stealer.steal_batch_and_pop(&core.queue, STEAL_LIMIT) {
-                Steal::Success(task) => Some(task),
-                Steal::Retry | Steal::Empty => None,
-            })
-            .or_else(|| core.queue.pop())
     }
 
     /// Waits until there is something to do. `ready` says, behind the announcement's fence, whether something else is.
@@ -326,8 +317,7 @@ impl Context {
         }
         if self.shared.has_surplus(core.index) {
             core.searching.set(idle.retract(core.index));
-            if let Some(task) = self.sweep(core, false) {
-                core.queue.push(task);
+            if self.sweep(core, false) {
                 return;
             }
             if core.searching.get() || !self.announce(core, &ready) {
@@ -412,14 +402,14 @@ impl Context {
     }
 
     /// The other workers, from a random one on.
-    fn victims(&self, core: &Core) -> impl Iterator<Item = (usize, &Remote)> {
+    fn victims(&self, core: &Core) -> impl Iterator<Item = &Remote> {
         let count = self.shared.workers.len();
         let start = core.random() % count;
         let own = core.index;
         (0..count)
             .map(move |step| (start + step) % count)
             .filter(move |&index| index != own)
-            .map(|index| (index, &*self.shared.workers[index]))
+            .map(|index| &*self.shared.workers[index])
     }
 }
 
