@@ -4,7 +4,8 @@
 //! whoever queues a job either takes a thread out of the idle count and owes it one wake-up, or starts a thread, or
 //! leaves the job to the threads that are busy. So no job is counted upon a thread that is about to leave.
 
-use crate::shim::{Condvar, Mutex, ThreadHandle, catch_unwind, spawn_thread, thread_local_const};
+use crate::coop;
+use crate::shim::{Condvar, Mutex, ThreadHandle, catch_unwind, is_current, spawn_thread, thread_local_const};
 use crate::task::join::JoinHandle;
 use crate::task::raw::{self, Header, Runnable, Schedule};
 use std::cell::Cell;
@@ -228,6 +229,8 @@ impl BlockingPool {
 
     /// The end of a thread.
     fn leave(&self, key: usize) {
+        // What comes after this, destructors of the thread's locals, is no part of the pool any more.
+        POOL.with(|pool| pool.set(std::ptr::null()));
         let mut state = self.state.lock();
         state.alive -= 1;
         let before = std::mem::take(&mut state.leaving);
@@ -279,6 +282,10 @@ impl BlockingPool {
 
 fn join_all(threads: Vec<ThreadHandle>) {
     for thread in threads {
+        // A destructor of this thread's locals may come here, when the thread has left the pool already.
+        if is_current(&thread) {
+            continue;
+        }
         // Its panics are caught: jobs and hooks run in `catch_unwind`.
         let _ = thread.join();
     }
@@ -295,7 +302,7 @@ impl<F: FnOnce() -> R, R> Future for Job<F> {
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<R> {
         let job = self.0.take().expect("a job is polled once");
-        Poll::Ready(job())
+        Poll::Ready(coop::without_budget(job))
     }
 }
 

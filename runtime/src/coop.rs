@@ -58,6 +58,11 @@ pub(crate) fn with_task<R>(id: Id, f: impl FnOnce() -> R) -> R {
     enter(BUDGET, Some(id), f)
 }
 
+/// Runs a blocking job, which may poll futures by any executor's means: nobody waits behind it, so it is not to be held up.
+pub(crate) fn without_budget<R>(f: impl FnOnce() -> R) -> R {
+    enter(UNLIMITED, current_task(), f)
+}
+
 /// Runs a poll of `block_on`'s own future, with a fresh budget.
 pub(crate) fn with_budget<R>(f: impl FnOnce() -> R) -> R {
     enter(BUDGET, None, f)

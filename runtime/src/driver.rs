@@ -56,11 +56,13 @@ impl Driver {
 
     /// Nothing runs, and time stands still: it jumps to the next timer, unless something else happens first.
     fn park_paused(&self, next: Option<std::time::Instant>, ready: &mut Vec<Waker>) {
+        // Looked at before the turn: a job wakes whoever awaits it and then lets the clock go, so if it has, the turn sees that wake.
+        let held = self.clock.is_held();
         if self.turn_reactor(Some(Duration::ZERO), ready) || !ready.is_empty() {
             return;
         }
         match next {
-            Some(next) if !self.clock.is_held() => self.clock.jump_to(next),
+            Some(next) if !held => self.clock.jump_to(next),
             // A blocking job holds the clock; whatever it does in the end unparks.
             _ => drop(self.turn_reactor(None, ready)),
         }

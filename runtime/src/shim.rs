@@ -75,6 +75,11 @@ mod imp {
 
     pub(crate) type ThreadHandle = std::thread::JoinHandle<()>;
 
+    /// Whether `thread` is the one that asks, which cannot wait for its own end.
+    pub(crate) fn is_current(thread: &ThreadHandle) -> bool {
+        thread.thread().id() == std::thread::current().id()
+    }
+
     /// The local queue of a worker: crossbeam's deque in its FIFO flavour, narrowed to what filch uses of it.
     pub(crate) mod deque {
         use crossbeam_deque as cb;
@@ -197,6 +202,11 @@ mod imp {
     }
 
     pub(crate) type ThreadHandle = loom::thread::JoinHandle<()>;
+
+    /// Whether `thread` is the one that asks, which cannot wait for its own end.
+    pub(crate) fn is_current(thread: &ThreadHandle) -> bool {
+        thread.thread().id() == loom::thread::current().id()
+    }
 
     /// A mock of the deque: a mutexed list that also gives the answers that the real one may give to an unlucky thief.
     pub(crate) mod deque {
