@@ -861,7 +861,7 @@ fn waits_for_tasks_and_ticks_that_are_given_up_lose_nothing() {
     within(|| {
         paused().block_on(async {
             let mut task = filch::spawn(async {
-                sleep(Duration::from_secs(10)).await;
+                sleep(Duration::from_millis(9500)).await;
                 3
             });
             let mut given_up = 0;
