@@ -25,7 +25,8 @@ fn a_set_gives_outcomes_as_they_come() {
     within(|| {
         paused().block_on(async {
             let mut set = JoinSet::default();
-            assert!(set.is_empty() && set.len() == 0);
+            assert!(set.is_empty());
+            assert_eq!(format!("{set:?}"), "JoinSet { len: 0 }");
             assert!(set.join_next().await.is_none() && set.try_join_next().is_none());
             for seconds in [3, 1, 2] {
                 set.spawn(async move {
@@ -703,7 +704,9 @@ fn the_blocking_pool_has_its_limit() {
         let barrier = Arc::new(std::sync::Barrier::new(3));
         let jobs = [0; 3].map(|_| {
             let barrier = barrier.clone();
-            runtime.spawn_blocking(move || drop(barrier.wait()))
+            runtime.spawn_blocking(move || {
+                barrier.wait();
+            })
         });
         for job in jobs {
             runtime.block_on(job).expect("no panic");
@@ -885,6 +888,7 @@ fn waits_for_tasks_and_ticks_that_are_given_up_lose_nothing() {
 
 /// A future that was polled in one runtime goes on in another.
 #[test]
+#[allow(clippy::async_yields_async, reason = "the future is to be awaited elsewhere")]
 fn a_future_moves_between_runtimes() {
     within(|| {
         let (first, second) = (multi(1), current());

@@ -38,12 +38,15 @@ impl<F: Future + Unpin> Future for Alone<F> {
     }
 }
 
+/// Sees to it that the task is woken, after its poll of this number.
+type WakeSoon = Box<dyn FnMut(usize, &Waker) + Send>;
+
 /// Writes one entry into plain memory in each poll, and hands its waker to who is to wake it next.
 struct Steps {
     left: usize,
     seen: Vec<usize>,
     threads: Vec<ThreadId>,
-    wake: Box<dyn FnMut(usize, &Waker) + Send>,
+    wake: WakeSoon,
 }
 
 impl Future for Steps {
