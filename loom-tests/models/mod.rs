@@ -11,6 +11,7 @@ mod park;
 mod pool;
 mod seeded;
 mod slot;
+mod solo;
 mod support;
 mod task;
 mod watcher;

@@ -140,3 +140,30 @@ fn the_queue_of_a_stuck_worker_is_served() {
         stuck.enter(|_| ready(shared, counts))
     });
 }
+
+/// A worker that announced its park and then found announced work goes on running: the watcher may have gone to rest meanwhile.
+#[test]
+fn a_worker_that_did_not_park_is_watched() {
+    model("a_worker_that_did_not_park_is_watched", Some(3), || {
+        let (shared, mut cores) = house(1);
+        let counts = Counts::new();
+        let context = Context::new(shared.clone(), cores.remove(0));
+        // It runs, and the watcher knows.
+        let first = ready(&shared, &counts);
+        assert_eq!(context.enter(Context::tick), Tick::Ran);
+        let second = ready(&shared, &counts);
+        let worker = thread::spawn(move || {
+            context.enter(|context| {
+                context.park(|| false);
+                assert_eq!(context.tick(), Tick::Ran);
+            });
+        });
+        let mut watcher = Watcher::new(1);
+        if !watcher.look(&shared) {
+            shared.watch.rest(|| shared.has_running_worker());
+        }
+        worker.join().expect("joined");
+        assert!(!shared.watch.arm(), "a worker runs and nobody will look at it");
+        assert!(first.is_finished() && second.is_finished());
+    });
+}

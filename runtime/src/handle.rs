@@ -40,6 +40,11 @@ thread_local_const! {
 }
 
 thread_local_const! {
+    /// How often this thread has entered a runtime and not left it.
+    static DEPTH: Cell<usize> = Cell::new(0)
+}
+
+thread_local_const! {
     /// This thread polls tasks or is in `block_on`: it must not block.
     static DRIVING: Cell<bool> = Cell::new(false)
 }
@@ -139,7 +144,11 @@ impl Handle {
 
     /// Takes this thread into the runtime until the guard is dropped: `spawn`, timers and sockets find it.
     ///
-    /// Guards nest; they must be dropped in the reverse order.
+    /// Guards nest.
+    ///
+    /// # Panics
+    ///
+    /// Dropping guards in another order than the reverse one panics.
     pub fn enter(&self) -> EnterGuard<'_> {
         EnterGuard {
             _entered: self.enter_owned(),
@@ -176,8 +185,10 @@ impl Handle {
             .try_with(|current| current.replace(Some(self.clone())))
             .ok()
             .flatten();
+        let depth = DEPTH.try_with(|depth| depth.replace(depth.get() + 1)).unwrap_or(0);
         Entered {
             previous,
+            depth,
             _io: io,
             _timer: timer,
         }
@@ -270,12 +281,21 @@ pub struct EnterGuard<'a> {
 #[derive(Debug)]
 pub(crate) struct Entered {
     previous: Option<Handle>,
+    /// How deep the thread was inside runtimes before.
+    depth: usize,
     _io: filch_io::Enter,
     _timer: filch_timer::Enter,
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
+        let in_order = DEPTH
+            .try_with(|depth| depth.replace(self.depth) == self.depth + 1)
+            .unwrap_or(true);
+        assert!(
+            in_order || std::thread::panicking(),
+            "the guards of `Handle::enter` must be dropped in the reverse order of entering"
+        );
         // What was there may hold the last reference to another runtime's parts: it is dropped outside of the borrow.
         let entered = CURRENT.try_with(|current| current.replace(self.previous.take()));
         drop(entered);
