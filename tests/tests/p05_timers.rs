@@ -162,7 +162,7 @@ fn a_limit_that_is_not_needed_leaves_nothing() {
         let armed = runtime.block_on(async {
             let mut far = Box::pin(sleep(HOUR));
             assert!(poll_once(far.as_mut()).await.is_pending());
-            far
+            [far]
         });
         assert_eq!(waiting(&runtime), 1);
         std::thread::spawn(move || drop(armed)).join().expect("no panic");
