@@ -5,10 +5,13 @@
 
 use filch::runtime::{Builder, Runtime};
 use std::any::Any;
+use std::future::{Future, poll_fn};
 use std::panic::Location;
+use std::pin::Pin;
 use std::process::{Command, Output};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// After this long a wait is a hang. Far above anything that a busy machine does to a healthy test.
@@ -170,6 +173,11 @@ impl<F: FnMut()> Drop for OnDrop<F> {
 /// Locks, whether somebody panicked with the lock or not.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Polls a future once, as the task that this is awaited in.
+pub async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
 }
 
 /// The text of a panic.

@@ -5,9 +5,9 @@ use filch::runtime::{Builder, Handle, Runtime, RuntimeFlavor};
 use filch::sync::{Mutex, Notify, Semaphore, broadcast, mpsc, oneshot, watch};
 use filch::task::{self, AbortHandle, JoinSet, spawn_blocking, yield_now};
 use filch::time::{Duration, Instant, sleep, timeout};
-use filch_tests::{Gate, Log, OnDrop, alone, current, eventually, multi, paused, within};
+use filch_tests::{Gate, Log, OnDrop, alone, current, eventually, multi, paused, poll_once, within};
 use std::collections::HashSet;
-use std::future::{Future, pending, poll_fn};
+use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
@@ -898,7 +898,7 @@ fn a_future_moves_between_runtimes() {
             value
         });
         let mut future = first.block_on(async move {
-            assert!(poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await.is_pending());
+            assert!(poll_once(future.as_mut()).await.is_pending());
             future
         });
         std::thread::spawn(move || send.send(9).expect("somebody waits"));

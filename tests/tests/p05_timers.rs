@@ -4,19 +4,13 @@
 use filch::net::UnixStream;
 use filch::runtime::{Builder, Runtime};
 use filch::time::{Duration, Instant, interval, sleep, sleep_until, timeout};
-use filch_tests::{Gate, Log, current, eventually, multi, paused, within};
-use std::future::{Future, pending, poll_fn};
-use std::pin::{Pin, pin};
+use filch_tests::{Gate, Log, current, eventually, multi, paused, poll_once, within};
+use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::Poll;
 
 const HOUR: Duration = Duration::from_secs(3600);
-
-/// Polls a future once, as this task.
-async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
-    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
-}
 
 /// Timers that wait in all workers' wheels.
 fn waiting(runtime: &Runtime) -> usize {

@@ -7,9 +7,9 @@ use filch::runtime::{Builder, Handle, Runtime};
 use filch::sync::{Mutex, Notify, oneshot};
 use filch::task::yield_now;
 use filch::time::{Duration, Instant, sleep};
-use filch_tests::{Gate, alone, current, eventually, lock, multi, paused, within};
+use filch_tests::{Gate, alone, current, eventually, lock, multi, paused, poll_once, within};
 use std::cell::RefCell;
-use std::future::{Future, pending, poll_fn};
+use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Poll, Waker};
@@ -167,7 +167,7 @@ fn arming_timers_on_a_worker_that_is_awake_writes_nothing() {
                 let before = write_calls();
                 for number in 0..TIMERS {
                     let mut timer = Box::pin(filch::time::sleep_until(begin + Duration::from_secs(10_000 - number)));
-                    poll_fn(|cx| Poll::Ready(assert!(timer.as_mut().poll(cx).is_pending()))).await;
+                    assert!(poll_once(timer.as_mut()).await.is_pending());
                     timers.push(timer);
                     yield_now().await;
                 }
@@ -193,7 +193,7 @@ fn a_timer_that_is_reset_in_another_runtime_fires() {
             let stops = stop.clone();
             let drives = std::thread::spawn(move || driver.block_on(stops.notified()));
             away.block_on(async {
-                poll_fn(|cx| Poll::Ready(assert!(timer.as_mut().poll(cx).is_pending()))).await;
+                assert!(poll_once(timer.as_mut()).await.is_pending());
                 timer.as_mut().reset(Instant::now() + Duration::from_millis(2));
                 timer.as_mut().await;
                 timer.as_mut().reset(Instant::now() + Duration::from_millis(1));
