@@ -526,3 +526,20 @@ fn blocking_inside_of_spawn_blocking_is_use() {
         }
     });
 }
+
+/// Guards of `enter` nest.
+#[test]
+fn guards_dropped_out_of_order() {
+    within(|| {
+        let (first, second) = (current(), current());
+        let outer = first.enter();
+        let inner = second.enter();
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(outer)));
+        let payload = panic.expect_err("it is out of order");
+        let text = payload.downcast_ref::<&str>().expect("a text");
+        assert!(text.contains("reverse order"), "{text}");
+        // The second guard finds the thread as deep as it left it, or says so as well; the program goes on in both cases.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(inner)));
+        assert_eq!(first.block_on(async { 7 }), 7);
+    });
+}
