@@ -38,7 +38,8 @@ impl Builder {
         Self::new(true)
     }
 
-    /// A runtime without threads of its own: the thread that calls [`Runtime::block_on`] runs everything.
+    /// A runtime without threads of its own: the thread that calls [`Runtime::block_on`] runs everything. So nobody serves the other tasks,
+    /// sockets and timers while a poll takes long.
     pub fn new_current_thread() -> Self {
         Self::new(false)
     }

@@ -312,7 +312,6 @@ fn a_watcher_that_cannot_start_yet() {
 
 /// The same for a worker that has not slept since.
 #[test]
-#[ignore = "a worker that could not start the watcher does not try again before it has slept"]
 fn a_watcher_that_cannot_start_yet_for_a_busy_worker() {
     alone("a_watcher_that_cannot_start_yet_for_a_busy_worker", || {
         let few = FewThreads::but(2);

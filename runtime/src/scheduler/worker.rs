@@ -177,6 +177,8 @@ impl Context {
         core.tick.set(tick);
         if tick % DRIVER_INTERVAL == 0 || remote.pulse.is_driver_due() {
             self.turn(core);
+            // Asked again now and then, in case that the watcher's thread could not be started.
+            core.watched.set(false);
             if self.shared.has_stuck_worker() {
                 self.rescue(core);
             }
