@@ -248,8 +248,11 @@ impl BlockingPool {
         let mut state = self.state.lock();
         state.closed = true;
         let jobs = std::mem::take(&mut state.queue);
+        let waiting = state.alive > 0;
         drop(state);
-        self.work.notify_all();
+        if waiting {
+            self.work.notify_all();
+        }
         for job in jobs {
             job.task.abort_and_run();
         }

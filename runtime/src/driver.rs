@@ -6,7 +6,7 @@ use filch_timer::{Clock, Timers};
 use std::io;
 use std::sync::Arc;
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The reactor and the timers of one worker. Their owner turns them; another worker may, while the owner is stuck.
 #[derive(Debug)]
@@ -42,20 +42,26 @@ impl Driver {
     }
 
     /// Waits until something is ready, a timer is due, or somebody [unparks](Self::unpark), and collects what is ready.
-    pub(crate) fn park(&self, ready: &mut Vec<Waker>) {
+    pub(crate) fn park(&self, pace: Pace, ready: &mut Vec<Waker>) -> Pace {
         let next = self.timers.park();
         if self.clock.is_paused() {
             self.park_paused(next, ready);
         } else {
-            let timeout = next.map(|next| next.saturating_duration_since(self.clock.now()));
+            let timeout = next.map(|next| pace.earliest(next).saturating_duration_since(self.clock.now()));
             self.turn_reactor(timeout, ready);
         }
         self.timers.unpark();
-        self.timers.turn(self.clock.now(), ready);
+        let now = self.clock.now();
+        let before = ready.len();
+        self.timers.turn(now, ready);
+        Pace {
+            last: Some(now),
+            fired: ready.len() - before,
+        }
     }
 
     /// Nothing runs, and time stands still: it jumps to the next timer, unless something else happens first.
-    fn park_paused(&self, next: Option<std::time::Instant>, ready: &mut Vec<Waker>) {
+    fn park_paused(&self, next: Option<Instant>, ready: &mut Vec<Waker>) {
         // Looked at before the turn: a job wakes whoever awaits it and then lets the clock go, so if it has, the turn sees that wake.
         let held = self.clock.is_held();
         if self.turn_reactor(Some(Duration::ZERO), ready) || !ready.is_empty() {
@@ -101,6 +107,31 @@ impl Driver {
                 std::thread::sleep(Duration::from_millis(1));
                 true
             }
+        }
+    }
+}
+
+/// What a worker remembers of the last time that it woke up, so that many timers close to each other do not wake it one by one.
+///
+/// A worker that found several timers due at once sleeps at least [`SPACING`](Self::SPACING) from then on: the next batch is late by that at most, and is one
+/// wake-up instead of many. A timer by itself is not held up.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Pace {
+    last: Option<Instant>,
+    fired: usize,
+}
+
+impl Pace {
+    /// Timers that make a batch.
+    const MANY: usize = 4;
+    /// Half of the lateness that a timer may have.
+    const SPACING: Duration = Duration::from_micros(500);
+
+    /// When to wake up for timers that are due at `next`.
+    fn earliest(self, next: Instant) -> Instant {
+        match self.last {
+            Some(last) if self.fired >= Self::MANY => next.max(last + Self::SPACING),
+            _ => next,
         }
     }
 }

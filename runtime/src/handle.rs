@@ -227,7 +227,7 @@ impl Drop for Hold {
     fn drop(&mut self) {
         drop(self.hold.take());
         // Whoever sleeps because of it looks again.
-        self.handle.inner.shared.unpark_all();
+        self.handle.inner.shared.unpark_sleepers();
     }
 }
 

@@ -137,12 +137,13 @@ impl Runtime {
     fn start_threads(&mut self, cores: Vec<Box<Core>>, settings: &Settings) -> io::Result<()> {
         let shared = &self.handle.inner().shared;
         let (watched, watcher_threads) = (Arc::downgrade(shared), settings.watcher_threads());
-        shared.watch.install(Box::new(move || {
+        shared.watch.install(Box::new(move |alarm| {
             let watched = watched
                 .upgrade()
                 .ok_or_else(|| io::Error::other("the runtime is gone"))?;
-            watcher_threads.spawn(move || Watcher::new(watched.workers.len()).run(&watched), || ())
-        }))?;
+            let watcher = Watcher::new(watched.workers.len());
+            watcher_threads.spawn(move || watcher.run(&watched, &alarm), || ())
+        }));
         let end = Arc::new(End {
             left: Mutex::new(cores.len()),
             over: Condvar::new(),

@@ -105,7 +105,7 @@ enum Thread {
     None,
 }
 
-type Start = Box<dyn FnMut() -> io::Result<ThreadHandle> + Send>;
+type Start = Box<dyn FnMut(Arc<Alarm>) -> io::Result<ThreadHandle> + Send>;
 
 impl fmt::Debug for Thread {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -128,15 +128,8 @@ impl Watch {
     }
 
     /// From now on there is a watcher; `start` starts its thread when it is needed first.
-    pub(crate) fn install(&self, start: Start) -> io::Result<()> {
-        *self.alarm.lock() = Some(Arc::new(Alarm::new()?));
+    pub(crate) fn install(&self, start: Start) {
         *self.thread.lock() = Thread::Due(start);
-        Ok(())
-    }
-
-    /// The alarm, for the watcher's thread.
-    pub(crate) fn alarm(&self) -> Option<Arc<Alarm>> {
-        self.alarm.lock().clone()
     }
 
     /// The runtime is over: sends the watcher home, and closes the alarm when it is gone.
@@ -167,8 +160,8 @@ impl Watch {
         // Relaxed look first: it is armed nearly always.
         let arms = !self.armed.load(Ordering::Relaxed) && !self.armed.swap(true, Ordering::AcqRel);
         if arms {
-            self.set_alarm();
             self.start_thread();
+            self.set_alarm();
         }
         arms
     }
@@ -177,8 +170,14 @@ impl Watch {
     fn start_thread(&self) {
         let mut thread = self.thread.lock();
         if let Thread::Due(start) = &mut *thread {
-            match start() {
-                Ok(handle) => *thread = Thread::Running(handle),
+            let started = Alarm::new()
+                .map(Arc::new)
+                .and_then(|alarm| Ok((start(alarm.clone())?, alarm)));
+            match started {
+                Ok((handle, alarm)) => {
+                    *self.alarm.lock() = Some(alarm);
+                    *thread = Thread::Running(handle);
+                }
                 Err(_) => self.armed.store(false, Ordering::Release),
             }
         }

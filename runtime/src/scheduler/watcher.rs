@@ -18,6 +18,7 @@
 //! watcher:  mark alarm unset;    fence;  some idle bit clear? -> set it
 //! ```
 
+use crate::alarm::Alarm;
 use crate::scheduler::shared::Shared;
 use crate::shim::{Bug, seeded};
 
@@ -43,8 +44,7 @@ impl Watcher {
     }
 
     /// The thread of the watcher.
-    pub(crate) fn run(mut self, shared: &Shared) {
-        let Some(alarm) = shared.watch.alarm() else { return };
+    pub(crate) fn run(mut self, shared: &Shared, alarm: &Alarm) {
         loop {
             alarm.wait();
             if shared.is_over() {

@@ -4,7 +4,7 @@
 //! workers' queues. [`Context::run`] is the life of a worker's thread: ticks, and a park when a tick found nothing.
 //! Whoever owns a [`Core`] is the worker; it can be taken out of one context and put into another.
 
-use crate::driver::wake_all;
+use crate::driver::{Pace, wake_all};
 use crate::scheduler::current::Scoped;
 use crate::scheduler::owned::Pool;
 use crate::scheduler::shared::{Remote, Shared};
@@ -50,6 +50,8 @@ pub(crate) struct Core {
     surplus: Cell<bool>,
     /// State of the generator that chooses where a search begins. Never zero.
     random: Cell<u32>,
+    /// How close together timers made this worker wake up.
+    pace: Cell<Pace>,
     /// The watcher knows that this worker runs.
     watched: Cell<bool>,
     /// The wakers of one turn of the driver; kept for its memory.
@@ -66,6 +68,7 @@ impl Core {
             searching: Cell::new(false),
             surplus: Cell::new(false),
             random: Cell::new(0x9E37_79B9 ^ u32::try_from(index).unwrap_or(0).wrapping_mul(0x85EB_CA6B) | 1),
+            pace: Cell::new(Pace::default()),
             watched: Cell::new(false),
             ready: Cell::new(Vec::new()),
         })
@@ -330,7 +333,7 @@ impl Context {
         remote.counters.parks.bump();
         remote.counters.turns.bump();
         let mut wakers = core.ready.take();
-        remote.driver.park(&mut wakers);
+        core.pace.set(remote.driver.park(core.pace.get(), &mut wakers));
         core.searching.set(idle.retract(core.index));
         self.wake(core, wakers);
     }
@@ -483,6 +486,6 @@ impl Pool for Shared {
     }
 
     fn drained(&self) {
-        self.unpark_all();
+        self.unpark_sleepers();
     }
 }
