@@ -5,7 +5,9 @@
 //! leaves the job to the threads that are busy. So no job is counted upon a thread that is about to leave.
 
 use crate::coop;
-use crate::shim::{Condvar, Mutex, ThreadHandle, catch_unwind, is_current, spawn_thread, thread_local_const};
+use crate::shim::{
+    Condvar, Mutex, ThreadHandle, catch_unwind, drop_quietly, is_current, spawn_thread, thread_local_const,
+};
 use crate::task::join::JoinHandle;
 use crate::task::raw::{self, Header, Runnable, Schedule};
 use std::cell::Cell;
@@ -44,8 +46,10 @@ impl ThreadConfig {
         last: impl FnOnce() + Send + 'static,
     ) -> std::io::Result<ThreadHandle> {
         let config = self.clone();
-        let name = catch_unwind(|| (self.name)())
-            .map_err(|_| std::io::Error::other("the function that names threads (`thread_name_fn`) panicked"))?;
+        let name = catch_unwind(|| (self.name)()).map_err(|payload| {
+            drop_quietly(payload);
+            std::io::Error::other("the function that names threads (`thread_name_fn`) panicked")
+        })?;
         spawn_thread(name, self.stack_size, move || {
             call(config.on_start.as_ref());
             f();
@@ -66,7 +70,7 @@ impl fmt::Debug for ThreadConfig {
 fn call(hook: Option<&Hook>) {
     let Some(hook) = hook else { return };
     if let Err(payload) = catch_unwind(|| hook()) {
-        std::mem::forget(payload);
+        drop_quietly(payload);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The one place that knows both the reactor and the timers: it turns them, and wakes what became ready after their locks are released.
 
-use crate::shim::catch_unwind;
+use crate::shim::{catch_unwind, drop_quietly};
 use filch_io::Reactor;
 use filch_timer::{Clock, Timers};
 use std::io;
@@ -141,7 +141,7 @@ pub(crate) fn wake_all(ready: &mut Vec<Waker>) {
     for waker in ready.drain(..) {
         if let Err(payload) = catch_unwind(|| waker.wake()) {
             // Its destructor may panic too.
-            std::mem::forget(payload);
+            drop_quietly(payload);
         }
     }
 }

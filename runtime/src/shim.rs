@@ -416,3 +416,13 @@ impl<T> std::fmt::Debug for Exclusive<T> {
         f.write_str("..")
     }
 }
+
+/// Drops a user's value; what it panics with goes no further than the panic hook.
+pub(crate) fn drop_quietly<T>(value: T) {
+    if let Err(payload) = catch_unwind(|| drop(value)) {
+        // The payload's own destructor might panic as well, and so on: a payload that does is leaked.
+        if let Err(second) = catch_unwind(|| drop(payload)) {
+            std::mem::forget(second);
+        }
+    }
+}

@@ -20,7 +20,7 @@
 //! 7. Whoever drops the last reference has the whole task for itself.
 
 use crate::coop;
-use crate::shim::{AtomicPtr, Bug, Ordering, UnsafeCell, catch_unwind, seeded};
+use crate::shim::{AtomicPtr, Bug, Ordering, UnsafeCell, catch_unwind, drop_quietly, seeded};
 use crate::task::error::JoinError;
 use crate::task::id::Id;
 use crate::task::state::{Pending, Start, State, Wake};
@@ -681,14 +681,4 @@ unsafe fn dealloc<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
     task.stage.with_mut(|_| ());
     task.joiner.with_mut(|_| ());
     drop_quietly(task);
-}
-
-/// Drops a user's value; what it panics with goes no further than the panic hook.
-fn drop_quietly<T>(value: T) {
-    if let Err(payload) = catch_unwind(|| drop(value)) {
-        // The payload's own destructor might panic as well, and so on: a payload that does is leaked.
-        if let Err(second) = catch_unwind(|| drop(payload)) {
-            std::mem::forget(second);
-        }
-    }
 }
