@@ -145,3 +145,29 @@ pub(crate) fn wake_all(ready: &mut Vec<Waker>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_batches_of_timers_are_held_up() {
+        let last = Instant::now();
+        let soon = last + Duration::from_micros(100);
+        let late = last + Duration::from_secs(1);
+        assert_eq!(Pace::default().earliest(soon), soon);
+        let alone = Pace {
+            last: Some(last),
+            fired: Pace::MANY - 1,
+        };
+        assert_eq!(alone.earliest(soon), soon);
+        let batch = Pace {
+            last: Some(last),
+            fired: Pace::MANY,
+        };
+        assert_eq!(batch.earliest(soon), last + Pace::SPACING);
+        // Never early, and late by the spacing at most.
+        assert_eq!(batch.earliest(late), late);
+        assert!(batch.earliest(last) - last <= Pace::SPACING);
+    }
+}

@@ -92,7 +92,7 @@ pub(crate) struct Watch {
     armed: AtomicBool,
     /// Some worker was found stuck at the last look.
     trouble: AtomicBool,
-    /// Not there in a runtime without a watcher, or at its end.
+    /// There from the start of the watcher's thread to the end of the runtime.
     alarm: Mutex<Option<Arc<Alarm>>>,
     thread: Mutex<Thread>,
 }
