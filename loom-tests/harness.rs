@@ -7,8 +7,19 @@
 //!
 //! [`model`] explores every interleaving of a closure up to the bound that the model states. From outside:
 //!
-//! - `LOOM_MAX_PREEMPTIONS=n` overrides the bound of every model, `LOOM_FULL=1` removes it;
+//! - `LOOM_MAX_PREEMPTIONS=n` overrides the bound of every model;
+//! - `LOOM_FULL=1` (`cargo loom-full`) removes it, and cuts every model off after a minute; `FILCH_LOOM_SECONDS=n` makes that
+//!   n seconds, 0 for ever;
 //! - `LOOM_CHECKPOINT_FILE`, `LOOM_LOCATION`, `LOOM_LOG` and loom's other variables work as loom documents them.
+//!
+//! Each run of a model is a line of `loom.tsv` in the target directory.
+//!
+//! # Floors
+//!
+//! A model that shrinks, because a lock now covers what it used to race, or because a thread of it ends before it does anything, still
+//! passes. So `floors.tsv` says how many executions each model made when somebody last looked, and a model that makes fewer at
+//! its own bound fails. An exploration is deterministic: the number is exact. `loom-tests/tables measure` renews the file after a
+//! change that was meant; whoever does that says in the commit why the models shrank.
 //!
 //! A failing model ends the process with status [`FAILED`]: unwinding out of an exploration would run destructors that
 //! touch loom's objects after their time, and the second panic would hide the first.
@@ -36,11 +47,12 @@
 use std::cell::RefCell;
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::panic;
+use std::panic::{self, Location};
+use std::path::Path;
 use std::process::{self, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Once, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The exit status of a process in which a model failed (what libtest itself uses for a failed run).
 pub(crate) const FAILED: i32 = 101;
@@ -51,23 +63,45 @@ const MAX_BRANCHES: usize = 10_000;
 /// The variable that names the planted bug.
 const SEEDED: &str = "FILCH_SEEDED";
 
+/// The variable that switches the comparison with the floors off while they are measured anew.
+const MEASURE: &str = "FILCH_FLOORS";
+
+/// The variable that says after how many seconds a model without its bound is cut off.
+const BUDGET: &str = "FILCH_LOOM_SECONDS";
+
+/// Seconds for a model without its bound, if nobody says otherwise: all of them end within about half an hour.
+const DEFAULT_BUDGET: u64 = 60;
+
+/// Executions between two looks at the time, for a model that can be cut off. (Loom's own figure is 20,000.)
+const LOOK: usize = 100;
+
+/// What each model made of its bound when it was last measured: package, protocol, model, bound, executions, seconds.
+const FLOORS: &str = include_str!("floors.tsv");
+
 /// Explores `f` under every interleaving with at most `bound` preemptions (`None`: all of them).
 ///
-/// Prints how many executions that took, so that a model which shrank is seen, and refuses a model with a single one: it
-/// has no concurrency left in it.
+/// Prints how many executions that took, and refuses fewer than the floor says.
+#[track_caller]
 pub(crate) fn model(name: &str, bound: Option<usize>, f: impl Fn() + Sync + Send + 'static) {
     install_hook();
     let mut builder = loom::model::Builder::new();
     builder.max_branches = builder.max_branches.max(MAX_BRANCHES);
+    let replayed = builder.checkpoint_file.is_some();
+    let full = std::env::var_os("LOOM_FULL").is_some_and(|full| full == "1");
     // `Builder::new` has already read LOOM_MAX_PREEMPTIONS.
+    let as_stated = builder.preemption_bound.is_none() && !full;
     builder.preemption_bound = builder.preemption_bound.or(bound);
-    if std::env::var_os("LOOM_FULL").is_some_and(|full| full == "1") {
+    if full {
         builder.preemption_bound = None;
+        if !replayed {
+            builder.max_duration = budget();
+            builder.checkpoint_interval = LOOK;
+        }
     }
+    let (budget, interval) = (builder.max_duration, builder.checkpoint_interval);
     let bound = builder
         .preemption_bound
         .map_or("none".to_owned(), |bound| bound.to_string());
-    let replayed = builder.checkpoint_file.is_some();
 
     let executions = Arc::new(AtomicUsize::new(0));
     let running = Running {
@@ -84,18 +118,67 @@ pub(crate) fn model(name: &str, bound: Option<usize>, f: impl Fn() + Sync + Send
         counter.fetch_add(1, Ordering::Relaxed);
         f();
     });
-    let seconds = begin.elapsed().as_secs_f64();
+    let elapsed = begin.elapsed();
 
     RUNNING.with(|slot| slot.borrow_mut().take());
     let executions = executions.load(Ordering::Relaxed);
+    // Loom looks at the time once in `interval` executions, and does not say that it stopped there.
+    let cut = budget.is_some_and(|budget| elapsed >= budget) && (executions + 1) % interval == 0;
+    let end = if cut { "cut" } else { "ended" };
+    let package = env!("CARGO_PKG_NAME");
+    let protocol = Path::new(Location::caller().file()).file_stem();
+    let protocol = protocol.map_or(String::new(), |stem| stem.to_string_lossy().into_owned());
+    let seconds = elapsed.as_secs_f64();
     say(&format!(
-        "model {name}: bound {bound}, {executions} executions, {seconds:.2} s\n"
+        "model {name}: bound {bound}, {executions} executions, {seconds:.2} s{}\n",
+        if cut { ", cut off" } else { "" }
     ));
-    record(name, &bound, executions, seconds);
     assert!(
         executions > 1 || replayed,
         "model {name} has a single execution: nothing in it runs concurrently"
     );
+    if seeded_bug().is_some() || replayed {
+        return;
+    }
+    let mode = match (as_stated, full) {
+        (true, _) => "stated",
+        (_, true) => "full",
+        _ => "other",
+    };
+    record(&format!(
+        "{mode}\t{package}\t{protocol}\t{name}\t{bound}\t{executions}\t{seconds:.2}\t{end}\n"
+    ));
+    if as_stated && std::env::var_os(MEASURE).is_none() {
+        check_floor([package, &protocol, name, &bound], executions);
+    }
+}
+
+/// Fails a model that is not in `floors.tsv` with its bound, or made fewer executions than stand there.
+fn check_floor(model: [&str; 4], executions: usize) {
+    let floor = FLOORS.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split('\t').collect();
+        let (key, rest) = fields.split_at_checked(model.len())?;
+        (key == model).then(|| rest.first()?.parse::<usize>().ok()).flatten()
+    });
+    let model = model.join(" ");
+    match floor {
+        None => panic!("{model} does not stand in loom-tests/floors.tsv: see `loom-tests/tables measure`"),
+        Some(floor) => assert!(
+            executions >= floor,
+            "{model} has shrunk from {floor} executions to {executions}: it does not look at all that it used to"
+        ),
+    }
+}
+
+/// How long a model without its bound may take; `None`: as long as it takes.
+fn budget() -> Option<Duration> {
+    let seconds = match std::env::var(BUDGET) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{BUDGET} must be a number of seconds, not {text:?}")),
+        Err(_) => DEFAULT_BUDGET,
+    };
+    (seconds > 0).then(|| Duration::from_secs(seconds))
 }
 
 /// The bug that this process shall contain, by name; `None` in an ordinary run.
@@ -183,10 +266,7 @@ fn say(line: &str) {
 }
 
 /// Appends a line to `loom.tsv` in the target directory, for whoever wants to compare runs.
-fn record(name: &str, bound: &str, executions: usize, seconds: f64) {
-    if seeded_bug().is_some() {
-        return;
-    }
+fn record(line: &str) {
     // target/<profile>/deps/<binary>
     let target = std::env::current_exe()
         .ok()
@@ -194,6 +274,17 @@ fn record(name: &str, bound: &str, executions: usize, seconds: f64) {
     let file = target.and_then(|path| OpenOptions::new().create(true).append(true).open(path).ok());
     if let Some(mut file) = file {
         // A convenience: a full disk must not fail a model.
-        let _ = file.write_all(format!("{name}\t{bound}\t{executions}\t{seconds:.2}\n").as_bytes());
+        let _ = file.write_all(line.as_bytes());
     }
 }
+
+/// One test for each planted bug, so that they run side by side, and the tables can be made from the source.
+macro_rules! caught {
+    ($($name:ident: $bug:literal by $model:literal;)*) => {
+        $(#[test]
+        fn $name() {
+            super::harness::assert_caught($bug, concat!("models::", $model));
+        })*
+    };
+}
+pub(crate) use caught;

@@ -3,12 +3,14 @@
 #[path = "../harness.rs"]
 mod harness;
 
+mod blocking;
 mod idle;
 mod inbox;
 mod join;
 mod join_set;
 mod park;
 mod pool;
+mod runtime;
 mod seeded;
 mod slot;
 mod solo;

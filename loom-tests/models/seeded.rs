@@ -1,16 +1,6 @@
 //! Every planted bug is seen by some model: this is what shows that the models look.
 
-use super::harness::assert_caught;
-
-/// One test for each bug, so that they run side by side.
-macro_rules! caught {
-    ($($name:ident: $bug:literal by $model:literal;)*) => {
-        $(#[test]
-        fn $name() {
-            assert_caught($bug, concat!("models::", $model));
-        })*
-    };
-}
+use super::harness::caught;
 
 caught! {
     lost_wake: "LostWake" by "task::wake_during_poll_is_not_lost";
@@ -30,5 +20,8 @@ caught! {
     token_no_rescan: "TokenNoRescan" by "idle::two_pushes_are_not_slept_over";
     steal_gives_up: "StealGivesUp" by "pool::a_thief_and_the_owner_run_each_task_once";
     watcher_wakes_nobody: "WatcherWakesNobody" by "pool::the_slot_of_a_stuck_worker_is_served";
+    leaver_breaks_promise: "LeaverBreaksPromise" by "blocking::a_thread_that_leaves_is_promised_no_job";
+    leaver_still_counted: "LeaverStillCounted" by "blocking::a_thread_that_leaves_is_promised_no_job";
+    end_forgets_jobs: "EndForgetsJobs" by "blocking::a_job_runs_or_is_cancelled_by_the_shutdown";
     watcher_no_recheck: "WatcherNoRecheck" by "watcher::a_running_worker_is_watched";
 }

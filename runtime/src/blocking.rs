@@ -6,7 +6,7 @@
 
 use crate::coop;
 use crate::shim::{
-    Condvar, Mutex, ThreadHandle, catch_unwind, drop_quietly, is_current, spawn_thread, thread_local_const,
+    Bug, Condvar, Mutex, ThreadHandle, catch_unwind, drop_quietly, is_current, seeded, spawn_thread, thread_local_const,
 };
 use crate::task::join::JoinHandle;
 use crate::task::raw::{self, Header, Runnable, Schedule};
@@ -79,7 +79,7 @@ fn call(hook: Option<&Hook>) {
 pub(crate) struct BlockingPool {
     state: Mutex<State>,
     /// A job for an idle thread, or the end.
-    work: Condvar,
+    pub(crate) work: Condvar,
     /// A thread is leaving.
     empty: Condvar,
     threads: ThreadConfig,
@@ -214,7 +214,7 @@ impl BlockingPool {
                         timed_out
                     }
                 };
-                if state.promised > 0 {
+                if state.promised > 0 && !(timed_out && seeded(Bug::LeaverBreaksPromise)) {
                     state.promised -= 1;
                     break true;
                 }
@@ -226,6 +226,10 @@ impl BlockingPool {
             if !stays && state.queue.is_empty() {
                 break;
             }
+        }
+        if seeded(Bug::LeaverStillCounted) {
+            drop(state);
+            state = self.state.lock();
         }
         // In the lock section that found no job: the next job finds one thread less.
         state.threads -= 1;
@@ -257,7 +261,7 @@ impl BlockingPool {
         if waiting {
             self.work.notify_all();
         }
-        for job in jobs {
+        for job in jobs.into_iter().filter(|_| !seeded(Bug::EndForgetsJobs)) {
             job.task.abort_and_run();
         }
         let own = usize::from(POOL.with(|pool| std::ptr::eq(pool.get(), self)));

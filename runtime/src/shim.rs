@@ -6,8 +6,12 @@
 
 #[cfg(not(loom))]
 mod imp {
+    use std::time::Duration;
+
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
-    pub(crate) use std::sync::{Condvar as RawCondvar, Mutex as RawMutex, MutexGuard as RawGuard};
+    pub(crate) use std::sync::{
+        Condvar as RawCondvar, Mutex as RawMutex, MutexGuard as RawGuard, WaitTimeoutResult as RawTimeout,
+    };
 
     /// `std::cell::UnsafeCell` with loom's interface, so that both builds read the same.
     #[derive(Debug)]
@@ -28,6 +32,15 @@ mod imp {
             f(self.0.get())
         }
     }
+
+    /// Whether a wait of at most `timeout` took so long.
+    #[inline(always)]
+    pub(crate) fn timed_out(result: &RawTimeout, _timeout: Duration) -> bool {
+        result.timed_out()
+    }
+
+    /// Between two looks of the watcher. A poll is called long after one to two of these.
+    pub(crate) const LOOK: Duration = Duration::from_millis(1);
 
     /// Reads an atomic that nobody else can reach any more.
     #[inline(always)]
@@ -150,9 +163,22 @@ mod imp {
 
 #[cfg(loom)]
 mod imp {
+    use std::time::Duration;
+
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
-    pub(crate) use loom::sync::{Condvar as RawCondvar, Mutex as RawMutex, MutexGuard as RawGuard};
+    pub(crate) use loom::sync::{
+        Condvar as RawCondvar, Mutex as RawMutex, MutexGuard as RawGuard, WaitTimeoutResult as RawTimeout,
+    };
+
+    /// No wait of a model times out by itself. One that may take no time at all has, whoever ended it: so a model plays the clock
+    /// by a wake-up, and every other wake-up comes together with the time-out.
+    pub(crate) fn timed_out(_: &RawTimeout, timeout: Duration) -> bool {
+        timeout.is_zero()
+    }
+
+    /// Never: a model looks by itself, as a step of one of its threads.
+    pub(crate) const LOOK: Duration = Duration::from_secs(24 * 60 * 60);
 
     /// The payload of the panics that a model's own task raises.
     #[derive(Debug)]
@@ -341,6 +367,12 @@ pub(crate) enum Bug {
     WatcherWakesNobody,
     /// The watcher goes to sleep without looking whether somebody just started.
     WatcherNoRecheck,
+    /// A blocking thread whose time is up leaves although it was promised a job.
+    LeaverBreaksPromise,
+    /// A blocking thread that found no job counts itself out in a second section of the lock.
+    LeaverStillCounted,
+    /// The end of the blocking pool forgets the jobs that wait.
+    EndForgetsJobs,
 }
 
 /// A mutex that does not know poison: what it guards is left whole by everyone who can panic.
@@ -381,7 +413,7 @@ impl Condvar {
             .0
             .wait_timeout(guard, timeout)
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        (guard, result.timed_out())
+        (guard, timed_out(&result, timeout))
     }
 
     pub(crate) fn notify_one(&self) {

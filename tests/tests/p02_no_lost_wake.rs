@@ -200,6 +200,26 @@ fn between_the_look_and_the_end_of_a_poll() {
     });
 }
 
+/// The wake is over before the poll that it comes during is.
+#[test]
+fn during_a_poll() {
+    within(|| {
+        let runtime = multi(2);
+        let mut polls = 0;
+        let task = runtime.spawn(std::future::poll_fn(move |cx| {
+            polls += 1;
+            if polls == 1 {
+                let waker = cx.waker().clone();
+                std::thread::spawn(move || waker.wake()).join().expect("no panic");
+                Poll::Pending
+            } else {
+                Poll::Ready(polls)
+            }
+        }));
+        assert_eq!(runtime.block_on(task).expect("no panic"), 2);
+    });
+}
+
 /// While a runtime shuts down, threads go on waking, aborting and spawning. Every future is dropped and the end is reached.
 #[test]
 fn during_shutdown() {

@@ -1,14 +1,11 @@
 //! What the workers and the [watcher](super::watcher) know of each other: a worker's pulse, and the alarm.
 
 use crate::alarm::Alarm;
-use crate::shim::{AtomicBool, AtomicUsize, Bug, Mutex, Ordering, ThreadHandle, fence, seeded};
+use crate::shim::{AtomicBool, AtomicUsize, Bug, LOOK, Mutex, Ordering, ThreadHandle, fence, seeded};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Between two looks. A poll is called long after one to two of these.
-pub(crate) const LOOK: Duration = Duration::from_millis(1);
 
 /// A worker's sign of life, and what the watcher asks for.
 #[derive(Debug)]
