@@ -26,6 +26,7 @@ fn runtime(workers: usize) -> Runtime {
         max_blocking_threads: 1,
         keep_alive: Duration::MAX,
         start_paused: false,
+        deterministic: None,
         threads,
     };
     Runtime::start(settings).expect("threads and fake kernels")

@@ -184,6 +184,15 @@ impl BlockingPool {
         None
     }
 
+    /// Runs the job at place `index` of the queue on the calling thread, for a pool that has no threads (a limit of 0).
+    pub(crate) fn run_inline(&self, index: usize) {
+        let job = self.state.lock().queue.remove(index);
+        if let Some(job) = job {
+            job.task.run();
+            drop(job.after);
+        }
+    }
+
     /// The life of a thread.
     fn run(&self) {
         POOL.with(|pool| pool.set(std::ptr::from_ref(self)));

@@ -2,6 +2,7 @@
 
 use crate::blocking::ThreadConfig;
 use crate::rt::Runtime;
+use crate::scheduler::slack::Slack;
 use crate::settings::Settings;
 use std::fmt;
 use std::io;
@@ -11,6 +12,9 @@ use std::time::Duration;
 
 /// The environment variable that overrides the default number of workers.
 const WORKERS_VARIABLE: &str = "FILCH_WORKER_THREADS";
+
+/// The workers of a deterministic runtime that was not told otherwise: the same on every machine.
+const VIRTUAL_WORKERS: usize = 2;
 
 /// Sets up a [`Runtime`].
 ///
@@ -29,6 +33,8 @@ pub struct Builder {
     max_blocking_threads: usize,
     keep_alive: Duration,
     start_paused: bool,
+    deterministic: Option<u64>,
+    slack: Slack,
     threads: ThreadConfig,
 }
 
@@ -51,6 +57,8 @@ impl Builder {
             max_blocking_threads: 512,
             keep_alive: Duration::from_secs(10),
             start_paused: false,
+            deterministic: None,
+            slack: Slack::default(),
             threads: ThreadConfig {
                 name: Arc::new(|| "filch-worker".to_string()),
                 stack_size: None,
@@ -149,6 +157,21 @@ impl Builder {
         self
     }
 
+    /// Makes the runtime deterministic: the thread that calls `block_on` does everything, and `seed` decides which ready task is polled
+    /// next, by which of the virtual workers, and whatever else a real runtime leaves to chance. See [`filch::sim`](crate::sim).
+    ///
+    /// Without [`worker_threads`](Self::worker_threads) there are two virtual workers, whatever the machine has.
+    pub fn deterministic(&mut self, seed: u64) -> &mut Self {
+        self.deterministic = Some(seed);
+        self
+    }
+
+    /// How hard a [deterministic](Self::deterministic) runtime tries the program. Means nothing for others.
+    pub fn slack(&mut self, slack: Slack) -> &mut Self {
+        self.slack = slack;
+        self
+    }
+
     /// Timers and sockets are always there; this does nothing, for programs that are used to asking.
     pub fn enable_all(&mut self) -> &mut Self {
         self
@@ -183,6 +206,7 @@ impl Builder {
         let workers = match (self.multi_thread, self.workers) {
             (false, _) => 1,
             (true, Some(workers)) => workers,
+            (true, None) if self.deterministic.is_some() => VIRTUAL_WORKERS,
             (true, None) => default_workers()?,
         };
         Runtime::start(Settings {
@@ -191,6 +215,7 @@ impl Builder {
             max_blocking_threads: self.max_blocking_threads,
             keep_alive: self.keep_alive,
             start_paused: self.start_paused,
+            deterministic: self.deterministic.map(|seed| (seed, self.slack.clone())),
             threads: self.threads.clone(),
         })
     }

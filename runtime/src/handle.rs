@@ -5,6 +5,8 @@ use crate::coop;
 use crate::inner::Inner;
 use crate::metrics::RuntimeMetrics;
 use crate::park::Parker;
+use crate::scheduler::simulation::Host;
+use crate::scheduler::slack::Slack;
 use crate::scheduler::worker;
 use crate::shim::thread_local_const;
 use crate::task::join::JoinHandle;
@@ -15,6 +17,7 @@ use std::panic::Location;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 /// A way to a runtime, from any thread: to spawn onto it, to enter it.
 ///
@@ -158,7 +161,7 @@ impl Handle {
 
     /// The kind of the runtime.
     pub fn runtime_flavor(&self) -> RuntimeFlavor {
-        if self.inner.solo.is_some() {
+        if !self.inner.multi_thread {
             RuntimeFlavor::CurrentThread
         } else {
             RuntimeFlavor::MultiThread
@@ -203,6 +206,29 @@ impl Handle {
         };
         Driving::new(what, Some(entered))
     }
+}
+
+/// What a simulation needs of the rest of the runtime.
+impl Host for Handle {
+    type Entered = Entered;
+
+    fn enter(&self, index: usize) -> Entered {
+        self.enter_worker(index)
+    }
+
+    fn jobs(&self) -> usize {
+        self.inner.blocking.counts().2
+    }
+
+    fn run_job(&self, index: usize) {
+        self.inner.blocking.run_inline(index);
+    }
+
+    fn next_arrival(&self) -> Option<Instant> {
+        None
+    }
+
+    fn arrive(&self, _now: Instant, _slack: &Slack) {}
 }
 
 /// Keeps a clock that can be paused from jumping over the time that a blocking job takes, however the job ends.

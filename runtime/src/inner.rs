@@ -2,6 +2,7 @@
 
 use crate::blocking::BlockingPool;
 use crate::scheduler::shared::Shared;
+use crate::scheduler::simulation::Simulation;
 use crate::scheduler::solo::Solo;
 use filch_timer::Clock;
 use std::sync::Arc;
@@ -16,6 +17,9 @@ pub(crate) struct Inner {
     pub(crate) io: filch_io::Handle,
     pub(crate) timer: filch_timer::Handle,
     pub(crate) clock: Clock,
+    pub(crate) multi_thread: bool,
     /// Only in a current_thread runtime.
     pub(crate) solo: Option<Solo>,
+    /// Only in a deterministic runtime, of either flavor.
+    pub(crate) sim: Option<Simulation>,
 }

@@ -28,11 +28,14 @@ mod inner;
 mod join_set;
 mod metrics;
 mod park;
+mod random;
 mod rt;
 mod run;
 mod scheduler;
+mod seeds;
 mod settings;
 mod shim;
+pub mod sim;
 mod spawn;
 pub mod task;
 
@@ -98,12 +101,19 @@ pub mod hyper;
 #[cfg(all(feature = "macros", not(loom)))]
 pub use filch_macros::{main, test};
 #[cfg(all(feature = "macros", not(loom)))]
-pub use tokio::{join, pin, select, try_join};
+pub use tokio::{join, pin, try_join};
+
+#[cfg(all(feature = "macros", not(loom)))]
+mod select;
 
 /// For the code that the attributes make.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::random::below as random_below;
     pub use crate::run::run_with as run;
+    pub use crate::seeds::run_seeds;
+    #[cfg(all(feature = "macros", not(loom)))]
+    pub use filch_macros::select;
 }
 
 #[cfg(all(test, loom))]

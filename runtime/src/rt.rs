@@ -6,7 +6,9 @@ use crate::driver::{Driver, wake_all};
 use crate::handle::{self, Driving, EnterGuard, Handle};
 use crate::inner::Inner;
 use crate::metrics::RuntimeMetrics;
+use crate::scheduler::record::Record;
 use crate::scheduler::shared::Shared;
+use crate::scheduler::simulation::Simulation;
 use crate::scheduler::solo::Solo;
 use crate::scheduler::watcher::Watcher;
 use crate::scheduler::worker::{Context, Core};
@@ -61,12 +63,12 @@ struct End {
 
 impl Runtime {
     pub(crate) fn start(settings: Settings) -> io::Result<Self> {
-        let clock = if settings.multi_thread {
-            Clock::new()
-        } else {
-            Clock::pausable()
+        let clock = match (&settings.deterministic, settings.multi_thread) {
+            (Some(_), _) => Clock::simulated(),
+            (None, true) => Clock::new(),
+            (None, false) => Clock::pausable(),
         };
-        if settings.start_paused {
+        if settings.start_paused && settings.deterministic.is_none() {
             clock.pause();
         }
         let drivers = (0..settings.workers)
@@ -93,11 +95,15 @@ impl Runtime {
             .enumerate()
             .map(|(i, queue)| Core::new(i, queue))
             .collect();
-        let solo = if settings.multi_thread {
-            None
-        } else {
-            cores.pop().map(Solo::new)
-        };
+        let (mut solo, mut sim) = (None, None);
+        if let Some((seed, slack)) = &settings.deterministic {
+            let record = Record::new(*seed, slack.clone(), clock.now());
+            sim = Some(Simulation::new(record, clock.clone(), std::mem::take(&mut cores)));
+        } else if !settings.multi_thread {
+            solo = cores.pop().map(Solo::new);
+        }
+        // Without threads the pools keep their jobs for the simulation.
+        let limit = |threads: usize| if sim.is_some() { 0 } else { threads };
         let resolver = settings.resolver_threads();
         let inner = Inner {
             io: filch_io::Handle::new(
@@ -111,19 +117,21 @@ impl Runtime {
             shared,
             blocking: BlockingPool::new(
                 settings.threads.clone(),
-                settings.max_blocking_threads,
+                limit(settings.max_blocking_threads),
                 settings.keep_alive,
             ),
-            resolver: BlockingPool::new(resolver, RESOLVERS, settings.keep_alive),
+            resolver: BlockingPool::new(resolver, limit(RESOLVERS), settings.keep_alive),
             clock,
+            multi_thread: settings.multi_thread,
             solo,
+            sim,
         };
         let mut runtime = Self {
             handle: Handle::new(Arc::new(inner)),
             workers: None,
             down: false,
         };
-        if settings.multi_thread {
+        if settings.multi_thread && settings.deterministic.is_none() {
             if let Err(error) = runtime.start_threads(cores, &settings) {
                 runtime.abandon();
                 return Err(error);
@@ -191,9 +199,10 @@ impl Runtime {
         let driving = self.handle.drive("`Runtime::block_on`");
         let future = pin!(future);
         let inner = self.handle.inner();
-        let output = match &inner.solo {
-            Some(solo) => solo.block_on(&inner.shared, future),
-            None => handle::park_on(future),
+        let output = match (&inner.solo, &inner.sim) {
+            (Some(solo), _) => solo.block_on(&inner.shared, future),
+            (None, Some(sim)) => sim.block_on(&inner.shared, &self.handle, future),
+            (None, None) => handle::park_on(future),
         };
         drop(driving);
         output
@@ -279,13 +288,14 @@ impl Runtime {
         let wedged = waits && handle::is_driving();
         // Everything that needs no waiting is done first, whatever follows.
         let workers = self.workers.take();
-        match &inner.solo {
-            Some(solo) => {
+        match (&inner.solo, &inner.sim) {
+            (Some(solo), _) => {
                 let entered = self.handle.enter_worker(0);
                 solo.shutdown(&inner.shared);
                 drop(entered);
             }
-            None => inner.shared.close(),
+            (None, Some(sim)) => sim.shutdown(&inner.shared, &self.handle),
+            (None, None) => inner.shared.close(),
         }
         if wedged {
             inner.blocking.shutdown(Some(Instant::now()));

@@ -1,6 +1,7 @@
 //! What a runtime is built from.
 
 use crate::blocking::ThreadConfig;
+use crate::scheduler::slack::Slack;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ pub(crate) struct Settings {
     pub(crate) max_blocking_threads: usize,
     pub(crate) keep_alive: Duration,
     pub(crate) start_paused: bool,
+    /// The seed and the slack of a deterministic runtime.
+    pub(crate) deterministic: Option<(u64, Slack)>,
     pub(crate) threads: ThreadConfig,
 }
 

@@ -16,6 +16,8 @@ pub struct Clock {
 
 struct Inner {
     pausable: bool,
+    /// It stands for ever, and is only moved: the time of a simulation.
+    simulated: bool,
     /// Whether this clock has ever been paused: from then on its time is in `state`.
     own_time: AtomicBool,
     state: Mutex<State>,
@@ -34,24 +36,31 @@ impl Clock {
     /// The machine's clock, which cannot be paused.
     #[must_use]
     pub fn new() -> Clock {
-        Clock::with(false)
+        Clock::with(false, false)
     }
 
     /// A clock that runs like the machine's until it is paused.
     #[must_use]
     pub fn pausable() -> Clock {
-        Clock::with(true)
+        Clock::with(true, false)
     }
 
-    fn with(pausable: bool) -> Clock {
+    /// A clock that stands, and moves only when it [is moved](Clock::jump_to): it cannot be set going.
+    #[must_use]
+    pub fn simulated() -> Clock {
+        Clock::with(true, true)
+    }
+
+    fn with(pausable: bool, simulated: bool) -> Clock {
         let now = Instant::now();
         Clock {
             inner: Arc::new(Inner {
                 pausable,
-                own_time: AtomicBool::new(false),
+                simulated,
+                own_time: AtomicBool::new(simulated),
                 state: Mutex::new(State {
                     base: now,
-                    running: Some(now),
+                    running: (!simulated).then_some(now),
                 }),
                 holds: AtomicUsize::new(0),
             }),
@@ -128,9 +137,13 @@ impl Clock {
     ///
     /// # Panics
     ///
-    /// If the clock is not paused.
+    /// If the clock is not paused, or is that of a simulation.
     #[track_caller]
     pub fn resume(&self) {
+        assert!(
+            !self.inner.simulated,
+            "the clock of a deterministic runtime cannot run by itself: it moves when nothing else is left to do"
+        );
         let mut state = self.inner.state.lock();
         let paused = state.running.is_none();
         if paused {

@@ -1,7 +1,10 @@
-//! The attributes `#[filch::main]` and `#[filch::test]`.
+//! The attributes `#[filch::main]` and `#[filch::test]`, and what `filch::select!` expands to.
 //!
 //! They read no more of a function than they have to: its attributes, `async`, its name and its body. So they need no parser of the
 //! whole language, and add nothing to the time that a program takes to build.
+
+mod select;
+mod template;
 
 use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 
@@ -33,9 +36,28 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///     filch::time::sleep(std::time::Duration::from_millis(1)).await;
 /// }
 /// ```
+///
+/// With `deterministic` the test runs in a deterministic runtime, once for each of `seeds` (a range, or one number; `0..100` if it is not given), with two
+/// virtual workers unless told otherwise. The first failure ends it and prints its seed; the environment variable `FILCH_SEED` runs one seed alone. The body then
+/// gives `()` or a `Result`.
+///
+/// ```ignore
+/// #[filch::test(deterministic, seeds = 0..1000)]
+/// async fn whatever_the_order() {
+///     let task = filch::spawn(async { 1 });
+///     assert_eq!(task.await.unwrap(), 1);
+/// }
+/// ```
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(arguments, item, Kind::Test).unwrap_or_else(Mistake::report)
+}
+
+/// The inside of `filch::select!`.
+#[doc(hidden)]
+#[proc_macro]
+pub fn select(input: TokenStream) -> TokenStream {
+    select::expand(input).unwrap_or_else(Mistake::report)
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -81,6 +103,8 @@ struct Settings {
     multi_thread: bool,
     worker_threads: Option<Literal>,
     start_paused: bool,
+    deterministic: bool,
+    seeds: Option<TokenStream>,
     path: String,
 }
 
@@ -90,23 +114,39 @@ impl Settings {
             multi_thread: kind == Kind::Main,
             worker_threads: None,
             start_paused: false,
+            deterministic: false,
+            seeds: None,
             path: "::filch".into(),
         };
-        let mut tokens = arguments.into_iter();
-        while let Some(name) = tokens.next() {
-            let span = name.span();
-            let (equals, value) = (tokens.next(), tokens.next());
-            let Some(TokenTree::Punct(equals)) = equals else {
-                return Err(Mistake::new(format!("expected `{name} = value`"), span));
-            };
-            let Some(value) = value.filter(|_| equals.as_char() == '=') else {
-                return Err(Mistake::new(format!("expected `{name} = value`"), span));
-            };
-            settings.set(&name, &value)?;
-            if let Some(other) = tokens.next().filter(|token| token.to_string() != ",") {
-                return Err(Mistake::new("expected a comma between arguments", other.span()));
+        let mut flavor = false;
+        let tokens: Vec<TokenTree> = arguments.into_iter().collect();
+        for argument in tokens.split(|token| token.to_string() == ",") {
+            match argument {
+                [] => {}
+                [name] if name.to_string() == "deterministic" && kind == Kind::Test => settings.deterministic = true,
+                [name, equals, value @ ..] if name.to_string() == "seeds" && equals.to_string() == "=" => {
+                    settings.seeds = Some(value.iter().cloned().collect());
+                }
+                [name, equals, value] if equals.to_string() == "=" => {
+                    flavor |= name.to_string() == "flavor";
+                    settings.set(name, value)?;
+                }
+                [_, equals, _, other, ..] if equals.to_string() == "=" => {
+                    return Err(Mistake::new("expected a comma between arguments", other.span()));
+                }
+                [name, ..] => return Err(Mistake::new(format!("expected `{name} = value`"), name.span())),
             }
         }
+        if let (Some(seeds), false) = (&settings.seeds, settings.deterministic) {
+            let span = seeds
+                .clone()
+                .into_iter()
+                .next()
+                .map_or_else(Span::call_site, |token| token.span());
+            return Err(Mistake::new("`seeds` needs `deterministic`, in a test", span));
+        }
+        // Where the seed chooses, one worker would leave it little to choose.
+        settings.multi_thread |= settings.deterministic && !flavor;
         if settings.worker_threads.is_some() && !settings.multi_thread {
             let text = "`worker_threads` needs `flavor = \"multi_thread\"`";
             return Err(Mistake::new(text, Span::call_site()));
@@ -141,8 +181,10 @@ impl Settings {
             }
             ("crate", ..) => return Err(Mistake::new("`crate` takes a path in quotes", value.span())),
             (other, ..) => {
-                let text =
-                    format!("unknown argument `{other}`: there are flavor, worker_threads, start_paused and crate");
+                let text = format!(
+                    "unknown argument `{other}`: there are flavor, worker_threads, start_paused and crate, and for tests \
+                     deterministic and seeds"
+                );
                 return Err(Mistake::new(text, name.span()));
             }
         }
@@ -157,7 +199,8 @@ impl Settings {
             "current_thread"
         };
         let Self { path, .. } = self;
-        let mut source = format!("{path}::__private::run(&mut {path}::runtime::Builder::new_{flavor}()");
+        let run = if self.deterministic { "run_seeds" } else { "run" };
+        let mut source = format!("{path}::__private::{run}(&mut {path}::runtime::Builder::new_{flavor}()");
         if let Some(workers) = &self.worker_threads {
             source += &format!(".worker_threads({workers})");
         }
@@ -165,14 +208,23 @@ impl Settings {
             source += ".start_paused(true)";
         }
         // A test has nobody to give the processors to.
-        if kind == Kind::Test && self.multi_thread && self.worker_threads.is_none() {
+        if kind == Kind::Test && self.multi_thread && self.worker_threads.is_none() && !self.deterministic {
             source += ".worker_threads(1)";
         }
-        source += ", async)";
+        if self.deterministic {
+            let seeds = self
+                .seeds
+                .as_ref()
+                .map_or_else(|| "0..100".to_owned(), TokenStream::to_string);
+            source += &format!(", {seeds}, ||");
+        } else {
+            source += ",";
+        }
+        source += " async)";
         let span = Span::call_site();
         let call: TokenStream = source
             .parse()
-            .map_err(|_| Mistake::new("`crate` must be a path", span))?;
+            .map_err(|_| Mistake::new("`crate` must be a path, and `seeds` a range or a number", span))?;
         // The body goes behind `async`, at the end of the call's arguments: the last group.
         let mut tokens: Vec<TokenTree> = call.into_iter().collect();
         let TokenTree::Group(arguments) = tokens.pop().ok_or_else(|| Mistake::new("empty path", span))? else {

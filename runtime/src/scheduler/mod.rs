@@ -11,12 +11,17 @@
 //!
 //! [`worker`] is the loop, [`idle`] who sleeps and who is woken, [`inbox`] the way in from outside, [`owned`] the lists of live
 //! tasks, [`watcher`] what is done for a worker that is stuck in a long poll.
+//!
+//! [`solo`] drives a worker on the thread of `block_on`; [`simulation`] drives all of them there, and chooses for them.
 
 pub(crate) mod current;
 pub(crate) mod idle;
 pub(crate) mod inbox;
 pub(crate) mod owned;
+pub(crate) mod record;
 pub(crate) mod shared;
+pub(crate) mod simulation;
+pub(crate) mod slack;
 pub(crate) mod solo;
 pub(crate) mod watch;
 pub(crate) mod watcher;

@@ -7,6 +7,7 @@
 //! That is why a thread that is no worker holds an `Arc` of the pool before it gives the runnable away.
 
 use crate::shim::Mutex;
+use crate::task::id::Id;
 use crate::task::join::JoinHandle;
 use crate::task::list::TaskList;
 use crate::task::raw::{self, Header, Runnable, Schedule};
@@ -86,6 +87,16 @@ impl<P: Pool> Owned<P> {
         let mut tasks = self.0.tasks.lock();
         tasks.closed = true;
         tasks.list.abort_all(runnables);
+    }
+
+    /// Wakes the task at place `index` of the list, for nothing.
+    pub(crate) fn wake(&self, index: usize) -> Option<Runnable> {
+        self.0.tasks.lock().list.wake(index)
+    }
+
+    /// The live tasks, and where they were spawned.
+    pub(crate) fn describe(&self) -> Vec<(Id, &'static Location<'static>)> {
+        self.0.tasks.lock().list.describe().collect()
     }
 
     /// Whether the list is closed and empty.

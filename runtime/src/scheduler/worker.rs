@@ -173,6 +173,27 @@ impl Context {
         Tick::Ran
     }
 
+    /// Polls `task` as this worker. For a driver that chooses by itself, with [`drain`](Self::drain) and [`turn_driver`](Self::turn_driver).
+    pub(crate) fn run_task(&self, task: Runnable) {
+        let index = self.core.borrow().as_deref().map_or(0, Core::index);
+        self.poll(index, task);
+    }
+
+    /// Takes what is in this worker's slot and queue, the slot's first.
+    pub(crate) fn drain(&self, mut each: impl FnMut(Runnable)) {
+        let core = self.core.borrow();
+        let Some(core) = core.as_deref() else { return };
+        let own = std::iter::from_fn(|| core.queue.pop());
+        self.remote(core).slot.take().into_iter().chain(own).for_each(&mut each);
+    }
+
+    /// Lets this worker's reactor and timers give what is ready to its queue.
+    pub(crate) fn turn_driver(&self) {
+        if let Some(core) = self.core.borrow().as_deref() {
+            self.turn(core);
+        }
+    }
+
     /// The next task of this worker's own, or of the inbox.
     fn next(&self, core: &Core) -> Option<Runnable> {
         let remote = self.remote(core);

@@ -1,7 +1,9 @@
 //! The two intrusive chains that tasks stand in: a queue of runnables, and the list of live tasks.
 
 use crate::shim::UnsafeCell;
-use crate::task::raw::{Header, Links, Runnable, abort_listed};
+use crate::task::id::Id;
+use crate::task::raw::{Header, Links, Runnable, abort_listed, describe_listed, wake_listed};
+use std::panic::Location;
 use std::ptr::NonNull;
 
 /// A queue of runnables, linked through the tasks themselves: pushing never allocates.
@@ -128,6 +130,23 @@ impl TaskList {
             runnables.extend(unsafe { abort_listed(header) });
             next = get(header).next;
         }
+    }
+
+    /// Wakes the task at place `index`, for nothing. As [`abort_all`](Self::abort_all), if that made a runnable.
+    pub(crate) fn wake(&self, index: usize) -> Option<Runnable> {
+        let header = self.iter().nth(index)?;
+        // SAFETY: as in `abort_all`.
+        unsafe { wake_listed(header) }
+    }
+
+    /// The tasks, and where they were spawned; the newest first.
+    pub(crate) fn describe(&self) -> impl Iterator<Item = (Id, &'static Location<'static>)> {
+        // SAFETY: as in `abort_all`.
+        self.iter().map(|header| unsafe { describe_listed(header) })
+    }
+
+    fn iter(&self) -> impl Iterator<Item = NonNull<Header>> {
+        std::iter::successors(self.head, |header| get(*header).next)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -173,6 +173,11 @@ impl Runnable {
         self.run();
     }
 
+    pub(crate) fn id(&self) -> Id {
+        // SAFETY: a task that has a runnable is alive.
+        unsafe { self.0.as_ref() }.id
+    }
+
     pub(crate) fn as_ptr(&self) -> NonNull<Header> {
         self.0
     }
@@ -417,6 +422,30 @@ pub(super) unsafe fn abort_listed(header: NonNull<Header>) -> Option<Runnable> {
         Wake::Submit => Some(Runnable(header)),
         _ => None,
     }
+}
+
+/// Wakes a task that stands in a list, for nothing. As [`abort_listed`].
+///
+/// # Safety
+///
+/// The task is alive.
+pub(super) unsafe fn wake_listed(header: NonNull<Header>) -> Option<Runnable> {
+    // SAFETY: the caller's promise.
+    match unsafe { header.as_ref() }.state.wake_by_ref() {
+        Wake::Submit => Some(Runnable(header)),
+        _ => None,
+    }
+}
+
+/// Which task it is that stands in a list, and where it was spawned.
+///
+/// # Safety
+///
+/// The task is alive.
+pub(super) unsafe fn describe_listed(header: NonNull<Header>) -> (Id, &'static Location<'static>) {
+    // SAFETY: the caller's promise.
+    let header = unsafe { header.as_ref() };
+    (header.id, header.location)
 }
 
 fn abort(header: NonNull<Header>) {
