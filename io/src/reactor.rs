@@ -100,6 +100,26 @@ impl Reactor {
         Ok(turned)
     }
 
+    /// The owner's wait alone: until a [`turn`](Self::turn) would find something, or `timeout` is over (`None`: for ever). Takes nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`turn`](Self::turn).
+    pub fn wait(&self, timeout: Option<Duration>) -> io::Result<()> {
+        // Locked as in a turn, so that no rescuer takes away what ends the wait.
+        let mut kernel = self.shared.kernel.lock();
+        if self.is_unparked() {
+            return Ok(());
+        }
+        self.open(&mut kernel)?.wait_quietly(timeout)
+    }
+
+    /// Whether an unpark waits for the next [`turn`](Self::turn).
+    pub fn is_unparked(&self) -> bool {
+        // Acquire: as in `take_unpark`.
+        self.shared.unparked.load(Ordering::Acquire)
+    }
+
     /// A rescuer's turn: dispatches what is there, without waiting. `None` if somebody is in a turn already.
     ///
     /// The owner's unpark stays where it is.
@@ -206,9 +226,7 @@ impl Reactor {
         timeout: Option<Duration>,
         ready: &mut Vec<Waker>,
     ) -> io::Result<Turned> {
-        // Acquire: matches the Release in `shutdown`.
-        let open = !self.shared.down.load(Ordering::Acquire);
-        let kernel = kernel.as_mut().filter(|_| open).ok_or_else(gone)?;
+        let kernel = self.open(kernel)?;
         kernel.wait(timeout)?;
         let mut events = kernel.events().peekable();
         if events.peek().is_none() {
@@ -223,6 +241,12 @@ impl Reactor {
             }
         }
         Ok(turned)
+    }
+
+    fn open<'a>(&self, kernel: &'a mut Option<Kernel>) -> io::Result<&'a mut Kernel> {
+        // Acquire: matches the Release in `shutdown`.
+        let open = !self.shared.down.load(Ordering::Acquire);
+        kernel.as_mut().filter(|_| open).ok_or_else(gone)
     }
 
     fn take_unpark(&self) -> bool {

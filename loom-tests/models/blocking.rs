@@ -118,7 +118,7 @@ impl House {
 
 /// Whether the job ran; waits until that is certain.
 fn ran(handle: JoinHandle<()>) -> usize {
-    match park_on(pin!(handle)) {
+    match park_on(pin!(handle), None) {
         Ok(()) => 1,
         Err(error) => {
             assert!(error.is_cancelled());

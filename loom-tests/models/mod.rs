@@ -14,6 +14,7 @@ mod runtime;
 mod seeded;
 mod slot;
 mod solo;
+mod stillness;
 mod support;
 mod task;
 mod watcher;

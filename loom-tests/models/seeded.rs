@@ -23,5 +23,7 @@ caught! {
     leaver_breaks_promise: "LeaverBreaksPromise" by "blocking::a_thread_that_leaves_is_promised_no_job";
     leaver_still_counted: "LeaverStillCounted" by "blocking::a_thread_that_leaves_is_promised_no_job";
     end_forgets_jobs: "EndForgetsJobs" by "blocking::a_job_runs_or_is_cancelled_by_the_shutdown";
+    stillness_ignores_news: "StillnessIgnoresNews" by "stillness::time_stands_while_a_wake_is_under_way";
+    stillness_takes_first: "StillnessTakesFirst" by "stillness::time_stands_while_a_wake_is_under_way";
     watcher_no_recheck: "WatcherNoRecheck" by "watcher::a_running_worker_is_watched";
 }

@@ -151,7 +151,10 @@ impl Builder {
         self
     }
 
-    /// Starts with the clock paused, as by [`time::pause`](crate::time::pause).
+    /// Starts with the clock paused, as by [`time::pause`](crate::time::pause): it jumps to the next timer whenever all workers and all threads in
+    /// `block_on` sleep, and no blocking job runs. Sockets that wait do not hold it.
+    ///
+    /// Only a multi_thread runtime that was built so can be paused at all.
     pub fn start_paused(&mut self, paused: bool) -> &mut Self {
         self.start_paused = paused;
         self
@@ -193,16 +196,7 @@ impl Builder {
     ///
     /// If the system gives no epoll, eventfd or thread: then nothing is left running. If `FILCH_WORKER_THREADS` is
     /// set but no positive number.
-    ///
-    /// # Panics
-    ///
-    /// If [`start_paused`](Self::start_paused) was asked for in a multi_thread runtime, whose clock cannot be paused.
-    #[track_caller]
     pub fn build(&mut self) -> io::Result<Runtime> {
-        assert!(
-            !(self.start_paused && self.multi_thread),
-            "the clock can be paused only in a current_thread runtime"
-        );
         let workers = match (self.multi_thread, self.workers) {
             (false, _) => 1,
             (true, Some(workers)) => workers,

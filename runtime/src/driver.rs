@@ -1,6 +1,7 @@
 //! The one place that knows both the reactor and the timers: it turns them, and wakes what became ready after their locks are released.
 
-use crate::shim::{catch_unwind, drop_quietly};
+use crate::shim::{Bug, catch_unwind, drop_quietly, seeded};
+use crate::stillness::{Sleeper, Stillness};
 use filch_io::Reactor;
 use filch_timer::{Clock, Timers};
 use std::io;
@@ -14,6 +15,8 @@ pub(crate) struct Driver {
     reactor: Reactor,
     timers: Arc<Timers>,
     clock: Clock,
+    /// In a multi_thread runtime whose clock can be paused.
+    stillness: Option<Arc<Stillness>>,
 }
 
 impl Driver {
@@ -24,7 +27,28 @@ impl Driver {
             reactor,
             timers,
             clock: clock.clone(),
+            stillness: None,
         })
+    }
+
+    /// The drivers of a runtime whose paused clock jumps when all workers sleep.
+    pub(crate) fn in_step(clock: &Clock, workers: usize) -> io::Result<(Vec<Self>, Arc<Stillness>)> {
+        let stillness = Stillness::new(clock.clone(), workers);
+        let driver = || {
+            Self::new(clock).map(|driver| Self {
+                stillness: Some(stillness.clone()),
+                ..driver
+            })
+        };
+        let drivers = (0..workers).map(|_| driver()).collect::<io::Result<Vec<_>>>()?;
+        let sleepers = drivers.iter().map(|driver| {
+            Box::new(Ends {
+                reactor: driver.reactor.clone(),
+                timers: driver.timers.clone(),
+            }) as Box<dyn Sleeper>
+        });
+        stillness.know(sleepers.collect());
+        Ok((drivers, stillness))
     }
 
     pub(crate) fn reactor(&self) -> &Reactor {
@@ -44,7 +68,9 @@ impl Driver {
     /// Waits until something is ready, a timer is due, or somebody [unparks](Self::unpark), and collects what is ready.
     pub(crate) fn park(&self, pace: Pace, ready: &mut Vec<Waker>) -> Pace {
         let next = self.timers.park();
-        if self.clock.is_paused() {
+        if let Some(stillness) = &self.stillness {
+            self.park_in_step(stillness, next, ready);
+        } else if self.clock.is_paused() {
             self.park_paused(next, ready);
         } else {
             let timeout = next.map(|next| pace.earliest(next).saturating_duration_since(self.clock.now()));
@@ -72,6 +98,23 @@ impl Driver {
             // A blocking job holds the clock; whatever it does in the end unparks.
             _ => drop(self.turn_reactor(None, ready)),
         }
+    }
+
+    /// As one of several workers, of whom the last to fall asleep moves a paused clock.
+    fn park_in_step(&self, stillness: &Stillness, next: Option<Instant>, ready: &mut Vec<Waker>) {
+        stillness.fall_asleep();
+        // Read behind the mark in the timers: whoever sets the clock going finds the mark, and ends the wait.
+        let timeout = match self.clock.is_paused() {
+            true => None,
+            false => next.map(|next| next.saturating_duration_since(self.clock.now())),
+        };
+        // It fails when the reactor is shut down, as the turn behind it does.
+        let _ = self.reactor.wait(timeout);
+        if seeded(Bug::StillnessTakesFirst) {
+            self.turn_reactor(Some(Duration::ZERO), ready);
+        }
+        stillness.wake_up();
+        self.turn_reactor(Some(Duration::ZERO), ready);
     }
 
     /// What another worker does for a stuck owner. Leaves everything that somebody is busy with.
@@ -108,6 +151,26 @@ impl Driver {
                 true
             }
         }
+    }
+}
+
+/// What the last one to fall asleep asks of a worker.
+struct Ends {
+    reactor: Reactor,
+    timers: Arc<Timers>,
+}
+
+impl Sleeper for Ends {
+    fn has_news(&self) -> bool {
+        self.reactor.is_unparked() || self.reactor.has_events()
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        self.timers.next_deadline()
+    }
+
+    fn rouse(&self) {
+        self.reactor.unpark();
     }
 }
 

@@ -9,6 +9,7 @@ use crate::scheduler::simulation::Host;
 use crate::scheduler::slack::Slack;
 use crate::scheduler::worker;
 use crate::shim::thread_local_const;
+use crate::stillness::Stillness;
 use crate::task::join::JoinHandle;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -140,7 +141,7 @@ impl Handle {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let driving = self.drive("`Handle::block_on`");
-        let output = park_on(pin!(future));
+        let output = park_on(pin!(future), self.inner.stillness.as_deref());
         drop(driving);
         output
     }
@@ -257,16 +258,20 @@ impl Drop for Hold {
     }
 }
 
-/// Polls `future` until it is done; parks the thread between.
-pub(crate) fn park_on<F: Future>(mut future: Pin<&mut F>) -> F::Output {
+/// Polls `future` until it is done; parks the thread between. Where a paused clock jumps by itself, it is told.
+pub(crate) fn park_on<F: Future>(mut future: Pin<&mut F>, stillness: Option<&Stillness>) -> F::Output {
     let parker = Parker::new();
+    let guest = stillness.map(|stillness| stillness.guest(parker.clone()));
     let waker = parker.waker();
     let mut cx = Context::from_waker(&waker);
     loop {
         if let Poll::Ready(output) = coop::with_budget(|| future.as_mut().poll(&mut cx)) {
             return output;
         }
-        parker.park();
+        match &guest {
+            Some(guest) => guest.park(),
+            None => parker.park(),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::blocking::BlockingPool;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::simulation::Simulation;
 use crate::scheduler::solo::Solo;
+use crate::stillness::Stillness;
 use filch_timer::Clock;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ pub(crate) struct Inner {
     pub(crate) io: filch_io::Handle,
     pub(crate) timer: filch_timer::Handle,
     pub(crate) clock: Clock,
+    /// In a multi_thread runtime whose clock can be paused.
+    pub(crate) stillness: Option<Arc<Stillness>>,
     pub(crate) multi_thread: bool,
     /// Only in a current_thread runtime.
     pub(crate) solo: Option<Solo>,

@@ -37,6 +37,7 @@ mod settings;
 mod shim;
 pub mod sim;
 mod spawn;
+mod stillness;
 pub mod task;
 
 pub use run::run;

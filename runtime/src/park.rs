@@ -28,6 +28,23 @@ impl Parker {
         *token = false;
     }
 
+    /// Waits for the token and leaves it there.
+    pub(crate) fn wait(&self) {
+        let mut token = self.token.lock();
+        while !*token {
+            token = self.given.wait(token);
+        }
+    }
+
+    /// Takes the token, if it is there.
+    pub(crate) fn take(&self) {
+        *self.token.lock() = false;
+    }
+
+    pub(crate) fn has_token(&self) -> bool {
+        *self.token.lock()
+    }
+
     pub(crate) fn unpark(&self) {
         // Under the lock, so that it cannot fall between a parker's look and its wait.
         let before = std::mem::replace(&mut *self.token.lock(), true);

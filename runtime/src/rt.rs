@@ -65,15 +65,21 @@ impl Runtime {
     pub(crate) fn start(settings: Settings) -> io::Result<Self> {
         let clock = match (&settings.deterministic, settings.multi_thread) {
             (Some(_), _) => Clock::simulated(),
-            (None, true) => Clock::new(),
-            (None, false) => Clock::pausable(),
+            (None, true) if !settings.start_paused => Clock::new(),
+            (None, _) => Clock::pausable(),
         };
         if settings.start_paused && settings.deterministic.is_none() {
             clock.pause();
         }
-        let drivers = (0..settings.workers)
-            .map(|_| Driver::new(&clock))
-            .collect::<io::Result<Vec<_>>>()?;
+        let mut stillness = None;
+        let drivers = if settings.multi_thread && settings.start_paused && settings.deterministic.is_none() {
+            let (drivers, common) = Driver::in_step(&clock, settings.workers)?;
+            stillness = Some(common);
+            drivers
+        } else {
+            let drivers = (0..settings.workers).map(|_| Driver::new(&clock));
+            drivers.collect::<io::Result<Vec<_>>>()?
+        };
         let mut queues = Vec::new();
         let shared = Arc::new_cyclic(|pool| {
             let (shared, locals) = Shared::new(drivers, pool);
@@ -122,6 +128,7 @@ impl Runtime {
             ),
             resolver: BlockingPool::new(resolver, limit(RESOLVERS), settings.keep_alive),
             clock,
+            stillness,
             multi_thread: settings.multi_thread,
             solo,
             sim,
@@ -202,7 +209,7 @@ impl Runtime {
         let output = match (&inner.solo, &inner.sim) {
             (Some(solo), _) => solo.block_on(&inner.shared, future),
             (None, Some(sim)) => sim.block_on(&inner.shared, &self.handle, future),
-            (None, None) => handle::park_on(future),
+            (None, None) => handle::park_on(future, inner.stillness.as_deref()),
         };
         drop(driving);
         output

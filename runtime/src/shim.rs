@@ -373,6 +373,10 @@ pub(crate) enum Bug {
     LeaverStillCounted,
     /// The end of the blocking pool forgets the jobs that wait.
     EndForgetsJobs,
+    /// Whoever falls asleep last moves the clock although somebody else is being woken.
+    StillnessIgnoresNews,
+    /// A sleeper takes its news before it counts itself awake.
+    StillnessTakesFirst,
 }
 
 /// A mutex that does not know poison: what it guards is left whole by everyone who can panic.

@@ -90,9 +90,6 @@ fn builders() {
     assert_panics_here("zero byte", || {
         Builder::new_current_thread().thread_name("a\0b");
     });
-    assert_panics_here("paused only in a current_thread", || {
-        Builder::new_multi_thread().start_paused(true).build()
-    });
     // A name that a function makes is cut.
     within(|| {
         let mut builder = Builder::new_current_thread();

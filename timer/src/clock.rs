@@ -111,7 +111,7 @@ impl Clock {
     pub fn pause(&self) {
         assert!(
             self.inner.pausable,
-            "this runtime's clock cannot be paused: `pause` needs a runtime that allows it, such as a current_thread one"
+            "this runtime's clock cannot be paused: `pause` needs a current_thread runtime, or one that was built with `start_paused(true)`"
         );
         let mut state = self.inner.state.lock();
         // A clock that has never been paused follows the machine's, whatever `state` says.

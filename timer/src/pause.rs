@@ -39,6 +39,7 @@ pub fn resume() {
 
 /// Moves a paused clock forward by `duration`, and lets the timers that become due fire before it returns. The tasks that
 /// they wake have been scheduled then, but not all of them need to have run.
+/// Where there are several workers, another one's timers may fire a moment after it has returned.
 ///
 /// # Cancel safety
 ///

@@ -155,6 +155,13 @@ impl Timers {
         self.instant(self.next.load(Ordering::Relaxed))
     }
 
+    /// A moment at or before the next deadline of what is armed now. Takes the lock.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let next = self.inner.lock().wheel.next_turn();
+        self.instant(next.unwrap_or(NEVER))
+    }
+
     /// The owner is about to sleep: returns the moment until which it may, which is at or before the next deadline. From
     /// here to [`unpark`](Timers::unpark), arming an earlier timer wakes it.
     ///

@@ -80,14 +80,21 @@ pub(crate) fn open() -> io::Result<(Kernel, Ports)> {
 
 impl Kernel {
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        self.wait_quietly(timeout)?;
+        // Whoever waits holds the reactor's lock, so nobody takes anything in between.
         let mut state = self.inner.state.lock();
-        while timeout.is_none() && state.edges.is_empty() && !state.woken {
-            state = self.inner.changed.wait(state).unwrap();
-        }
         // As an edge-triggered eventfd: whoever waits takes the wake.
         state.woken = false;
         self.events.clear();
         self.events.extend(state.edges.drain(..));
+        Ok(())
+    }
+
+    pub(crate) fn wait_quietly(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        let mut state = self.inner.state.lock();
+        while timeout.is_none() && state.edges.is_empty() && !state.woken {
+            state = self.inner.changed.wait(state).unwrap();
+        }
         Ok(())
     }
 

@@ -55,6 +55,14 @@ impl Kernel {
         }
     }
 
+    /// As [`wait`](Self::wait), and leaves in the kernel what it found.
+    pub(crate) fn wait_quietly(&mut self, timeout: Option<Duration>) -> io::Result<()> {
+        match wait_readable(self.poll.registry(), timeout.map(|timeout| timeout.min(LONGEST_WAIT))) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
+            result => result.map(drop),
+        }
+    }
+
     /// What the last wait found, without the unparking.
     pub(crate) fn events(&self) -> impl Iterator<Item = (usize, Ready)> + '_ {
         let sources = self.events.iter().filter(|event| event.token() != UNPARK);
@@ -67,7 +75,7 @@ impl Kernel {
         let Some(fine) = fine else {
             return self.poll.poll(&mut self.events, timeout);
         };
-        if wait_readable(self.poll.registry(), fine)? {
+        if wait_readable(self.poll.registry(), Some(fine))? {
             self.poll.poll(&mut self.events, Some(Duration::ZERO))
         } else {
             self.events.clear();
@@ -92,17 +100,17 @@ impl Ports {
 
     /// Would a wait return at once? Takes nothing out of the kernel.
     pub(crate) fn has_events(&self) -> bool {
-        wait_readable(&self.registry, Duration::ZERO).unwrap_or(false)
+        wait_readable(&self.registry, Some(Duration::ZERO)).unwrap_or(false)
     }
 }
 
-fn wait_readable(registry: &mio::Registry, timeout: Duration) -> io::Result<bool> {
-    let timeout = Timespec {
+fn wait_readable(registry: &mio::Registry, timeout: Option<Duration>) -> io::Result<bool> {
+    let timeout = timeout.map(|timeout| Timespec {
         tv_sec: timeout.as_secs() as _,
         tv_nsec: timeout.subsec_nanos() as _,
-    };
+    });
     let mut fds = [PollFd::new(registry, PollFlags::IN)];
-    Ok(rustix::event::poll(&mut fds, Some(&timeout))? > 0)
+    Ok(rustix::event::poll(&mut fds, timeout.as_ref())? > 0)
 }
 
 fn readiness(event: &mio::event::Event) -> Ready {

@@ -13,7 +13,7 @@ use proc_macro::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenSt
 /// Everything that the body leaves behind is cancelled and awaited before the program ends, as by `filch::run`.
 ///
 /// Arguments, all optional: `flavor = "multi_thread"` (default) or `"current_thread"`; `worker_threads = N` (multi_thread only);
-/// `start_paused = true` (current_thread only); `crate = "path"`, where filch goes by another name.
+/// `start_paused = true`; `crate = "path"`, where filch goes by another name.
 ///
 /// ```ignore
 /// #[filch::main]
@@ -149,10 +149,6 @@ impl Settings {
         settings.multi_thread |= settings.deterministic && !flavor;
         if settings.worker_threads.is_some() && !settings.multi_thread {
             let text = "`worker_threads` needs `flavor = \"multi_thread\"`";
-            return Err(Mistake::new(text, Span::call_site()));
-        }
-        if settings.start_paused && settings.multi_thread {
-            let text = "`start_paused` needs `flavor = \"current_thread\"`";
             return Err(Mistake::new(text, Span::call_site()));
         }
         Ok(settings)
