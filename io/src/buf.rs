@@ -4,27 +4,28 @@
 use std::io::{self, Read, Write};
 #[cfg(feature = "tokio-io")]
 use std::mem::MaybeUninit;
+#[cfg(feature = "tokio-io")]
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::task::{Context, Poll, ready};
 
+use crate::net::socket::Socket;
 #[cfg(feature = "tokio-io")]
-use socket2::{SockAddr, SockRef};
-
+use crate::net::socket_datagram::RecvUninit;
 use crate::registered::Registered;
-use crate::sys::Source;
 
 /// Reads into tokio's buffer.
 #[cfg(feature = "tokio-io")]
-pub(crate) fn poll_read_tokio<S: Source + AsFd>(
-    io: &Registered<S>,
+pub(crate) fn poll_read_tokio<R: AsFd + mio::event::Source>(
+    io: &Registered<Socket<R>>,
     cx: &mut Context<'_>,
     buf: &mut tokio::io::ReadBuf<'_>,
 ) -> Poll<io::Result<()>>
 where
-    for<'a> &'a S: Read + Write,
+    for<'a> &'a R: Read + Write,
 {
     // SAFETY: nothing is de-initialised:
-    // - `poll_read_uninit` hands the slice to `recv`, which only writes bytes that it received.
+    // - `poll_read_uninit` hands the slice to `read_uninit`, which only writes bytes that it received.
     let unfilled = unsafe { buf.unfilled_mut() };
     let read = ready!(io.poll_read_uninit(cx, unfilled))?;
     // SAFETY: the first `read` bytes of the unfilled part are initialised:
@@ -36,30 +37,30 @@ where
 
 /// Receives into tokio's buffer, behind what it holds.
 #[cfg(feature = "tokio-io")]
-pub(crate) fn recv(io: &impl AsFd, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<usize> {
-    // SAFETY: `recv` is socket2's, and initialises as many bytes as it says.
-    unsafe { fill(buf, |memory| Ok((SockRef::from(io).recv(memory)?, ()))) }.map(|(len, ())| len)
+pub(crate) fn recv(io: &impl RecvUninit, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<usize> {
+    // SAFETY: `recv_uninit` initialises as many bytes as it says, and writes no others.
+    unsafe { fill(buf, |memory| Ok((io.recv_uninit(memory)?, ()))) }.map(|(len, ())| len)
 }
 
 /// Receives into tokio's buffer, behind what it holds, and says who sent it.
 #[cfg(feature = "tokio-io")]
-pub(crate) fn recv_from(io: &impl AsFd, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<SockAddr> {
-    // SAFETY: `recv_from` is socket2's, and initialises as many bytes as it says.
-    unsafe { fill(buf, |memory| SockRef::from(io).recv_from(memory)) }.map(|(_, peer)| peer)
+pub(crate) fn recv_from(io: &Socket<mio::net::UdpSocket>, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<SocketAddr> {
+    // SAFETY: `recv_from_uninit` initialises as many bytes as it says, and writes no others.
+    unsafe { fill(buf, |memory| io.recv_from_uninit(memory)) }.map(|(_, peer)| peer)
 }
 
 /// As [`recv`], and leaves it there.
 #[cfg(feature = "tokio-io")]
-pub(crate) fn peek(io: &impl AsFd, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<usize> {
-    // SAFETY: `peek` is socket2's, and initialises as many bytes as it says.
-    unsafe { fill(buf, |memory| Ok((SockRef::from(io).peek(memory)?, ()))) }.map(|(len, ())| len)
+pub(crate) fn peek(io: &impl RecvUninit, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<usize> {
+    // SAFETY: `peek_uninit` initialises as many bytes as it says, and writes no others.
+    unsafe { fill(buf, |memory| Ok((io.peek_uninit(memory)?, ()))) }.map(|(len, ())| len)
 }
 
 /// As [`recv_from`], and leaves it there.
 #[cfg(feature = "tokio-io")]
-pub(crate) fn peek_from(io: &impl AsFd, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<SockAddr> {
-    // SAFETY: `peek_from` is socket2's, and initialises as many bytes as it says.
-    unsafe { fill(buf, |memory| SockRef::from(io).peek_from(memory)) }.map(|(_, peer)| peer)
+pub(crate) fn peek_from(io: &Socket<mio::net::UdpSocket>, buf: &mut tokio::io::ReadBuf<'_>) -> io::Result<SocketAddr> {
+    // SAFETY: `peek_from_uninit` initialises as many bytes as it says, and writes no others.
+    unsafe { fill(buf, |memory| io.peek_from_uninit(memory)) }.map(|(_, peer)| peer)
 }
 
 /// Lets `f` fill the unfilled part of tokio's buffer.
@@ -84,16 +85,16 @@ unsafe fn fill<R>(
 
 /// Reads into hyper's buffer.
 #[cfg(feature = "hyper")]
-pub(crate) fn poll_read_hyper<S: Source + AsFd>(
-    io: &Registered<S>,
+pub(crate) fn poll_read_hyper<R: AsFd + mio::event::Source>(
+    io: &Registered<Socket<R>>,
     cx: &mut Context<'_>,
     mut buf: hyper::rt::ReadBufCursor<'_>,
 ) -> Poll<io::Result<()>>
 where
-    for<'a> &'a S: Read + Write,
+    for<'a> &'a R: Read + Write,
 {
     // SAFETY: nothing is de-initialised:
-    // - `poll_read_uninit` hands the slice to `recv`, which only writes bytes that it received.
+    // - `poll_read_uninit` hands the slice to `read_uninit`, which only writes bytes that it received.
     let unfilled = unsafe { buf.as_mut() };
     let read = ready!(io.poll_read_uninit(cx, unfilled))?;
     // SAFETY: the next `read` bytes of the cursor are initialised:

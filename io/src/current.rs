@@ -11,6 +11,7 @@ use std::task::{Context, Poll};
 
 use crate::reactor::Reactor;
 use crate::sync::{Arc, AtomicUsize, Ordering, thread_local};
+use crate::sys::Network;
 
 thread_local! {
     #[allow(clippy::missing_const_for_thread_local, reason = "loom's thread-locals have no constant form")]
@@ -50,6 +51,8 @@ pub struct Enter {
 struct Shared {
     reactors: Vec<Reactor>,
     hooks: Hooks,
+    /// Where its sockets are, if they are simulated.
+    network: Option<Network>,
     /// Counts up for sockets of threads that have no home.
     next: AtomicUsize,
 }
@@ -62,11 +65,33 @@ impl Handle {
     /// If there are no reactors.
     #[track_caller]
     pub fn new(reactors: Vec<Reactor>, hooks: Hooks) -> Handle {
+        Handle::over(None, reactors, hooks)
+    }
+
+    /// The handle of a runtime whose sockets are simulated: `reactors` are [those](Reactor::simulated) of the same network.
+    /// Of the hooks, the resolver is never asked.
+    ///
+    /// # Panics
+    ///
+    /// If there are no reactors.
+    #[track_caller]
+    pub fn simulated(network: Network, reactors: Vec<Reactor>, hooks: Hooks) -> Handle {
+        Handle::over(Some(network), reactors, hooks)
+    }
+
+    /// The network in which new sockets are made, if it is a simulated one.
+    pub fn network(&self) -> Option<&Network> {
+        self.shared.network.as_ref()
+    }
+
+    #[track_caller]
+    fn over(network: Option<Network>, reactors: Vec<Reactor>, hooks: Hooks) -> Handle {
         assert!(!reactors.is_empty(), "a runtime needs at least one reactor");
         Handle {
             shared: Arc::new(Shared {
                 reactors,
                 hooks,
+                network,
                 next: AtomicUsize::new(0),
             }),
             home: None,

@@ -48,6 +48,10 @@
 //! # }
 //! ```
 //!
+//! # Simulation
+//!
+//! The same sockets can live in a network that is simulated, see [`sim`].
+//!
 //! # Features
 //!
 //! - `tokio-io`: `tokio::io::{AsyncRead, AsyncWrite}` for streams and their halves; pulls crate tokio without its runtime.
@@ -78,6 +82,8 @@ pub mod net;
 mod reactor;
 mod ready;
 mod registered;
+#[cfg(not(loom))]
+pub mod sim;
 mod slab;
 mod source;
 mod sync;
@@ -92,9 +98,9 @@ pub use reactor::{Reactor, Turned};
 pub use ready::{Interest, Ready};
 pub use registered::{Direction, Registered};
 pub use source::Kind;
-#[cfg(loom)]
-pub use sys::Line;
 pub use sys::Source;
+#[cfg(loom)]
+pub use sys::{Line, Network};
 
 #[cfg(all(test, loom))]
 #[path = "../../loom-tests/io/models/mod.rs"]

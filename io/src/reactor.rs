@@ -68,6 +68,17 @@ impl Reactor {
     /// Those of the system, when it has no file descriptors left or does not support the kind of queue.
     pub fn new() -> io::Result<Reactor> {
         let (kernel, ports) = sys::open()?;
+        Ok(Reactor::over(kernel, ports))
+    }
+
+    /// A reactor for what happens in a simulated network: it has no file descriptor, and a [turn](Self::turn) never waits,
+    /// whatever its timeout is. It refuses sources that are not sockets of that network.
+    pub fn simulated(network: &sys::Network) -> Reactor {
+        let (kernel, ports) = sys::open_simulated(network);
+        Reactor::over(kernel, ports)
+    }
+
+    fn over(kernel: Kernel, ports: Ports) -> Reactor {
         let shared = Shared {
             kernel: Mutex::new(Some(kernel)),
             ports: RwLock::new(Some(ports)),
@@ -76,9 +87,9 @@ impl Reactor {
             sources: Mutex::new(Slab::new()),
             load: AtomicUsize::new(0),
         };
-        Ok(Reactor {
+        Reactor {
             shared: Arc::new(shared),
-        })
+        }
     }
 
     /// The owner's turn: waits for events until `timeout` is over (`None`: for ever), notes them at their sources and
@@ -101,6 +112,7 @@ impl Reactor {
     }
 
     /// The owner's wait alone: until a [`turn`](Self::turn) would find something, or `timeout` is over (`None`: for ever). Takes nothing.
+    /// A [simulated](Self::simulated) reactor does not wait.
     ///
     /// # Errors
     ///

@@ -103,8 +103,7 @@ impl UdpSocket {
     ///
     /// As [`recv_from`](Self::recv_from).
     pub fn poll_recv_from(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>> {
-        self.registered()
-            .poll_io(cx, Direction::Read, |io| ip(recv_from(io, buf)?))
+        self.registered().poll_io(cx, Direction::Read, |io| recv_from(io, buf))
     }
 
     /// As [`poll_recv`](Self::poll_recv), and leaves the datagram there.
@@ -124,8 +123,7 @@ impl UdpSocket {
     ///
     /// As [`peek_from`](Self::peek_from).
     pub fn poll_peek_from(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<SocketAddr>> {
-        self.registered()
-            .poll_io(cx, Direction::Read, |io| ip(peek_from(io, buf)?))
+        self.registered().poll_io(cx, Direction::Read, |io| peek_from(io, buf))
     }
 }
 
@@ -140,10 +138,4 @@ impl UnixDatagram {
             .poll_io(cx, Direction::Read, |io| recv(io, buf))
             .map_ok(drop)
     }
-}
-
-fn ip(address: socket2::SockAddr) -> io::Result<SocketAddr> {
-    address
-        .as_socket()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a peer without an IP address"))
 }

@@ -5,6 +5,9 @@
 
 mod addr;
 mod datagram;
+pub(crate) mod socket;
+pub(crate) mod socket_datagram;
+mod socket_stream;
 mod split;
 mod stream;
 mod tcp_listener;

@@ -6,6 +6,7 @@ macro_rules! halves {
         use std::fmt;
         use std::io;
 
+        use crate::net::socket::Socket;
         use crate::net::stream::{read_methods, readable_methods, ready_methods, writable_methods, write_methods};
         use crate::registered::Registered;
         use crate::sync::StdArc as Arc;
@@ -60,7 +61,7 @@ macro_rules! halves {
             readable_methods!();
             read_methods!();
 
-            pub(crate) fn registered(&self) -> &Registered<$source> {
+            pub(crate) fn registered(&self) -> &Registered<Socket<$source>> {
                 self.0.registered()
             }
         }
@@ -70,7 +71,7 @@ macro_rules! halves {
             writable_methods!();
             write_methods!();
 
-            pub(crate) fn registered(&self) -> &Registered<$source> {
+            pub(crate) fn registered(&self) -> &Registered<Socket<$source>> {
                 self.0.registered()
             }
         }
@@ -89,7 +90,7 @@ macro_rules! halves {
                 reunite(self, other)
             }
 
-            pub(crate) fn registered(&self) -> &Registered<$source> {
+            pub(crate) fn registered(&self) -> &Registered<Socket<$source>> {
                 self.0.registered()
             }
         }
@@ -113,7 +114,7 @@ macro_rules! halves {
                 self.shutdown_on_drop = false;
             }
 
-            pub(crate) fn registered(&self) -> &Registered<$source> {
+            pub(crate) fn registered(&self) -> &Registered<Socket<$source>> {
                 self.stream.registered()
             }
         }

@@ -3,23 +3,22 @@
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
-use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
 
+use crate::net::socket::Socket;
 use crate::registered::{Direction, Registered};
-use crate::sys::Source;
 
 /// The polled operations of a stream.
-impl<S: Source + AsFd> Registered<S>
+impl<R: AsFd + mio::event::Source> Registered<Socket<R>>
 where
-    for<'a> &'a S: Read + Write,
+    for<'a> &'a R: Read + Write,
 {
     #[inline]
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll_bytes(cx, Direction::Read, buf.len(), |mut io| io.read(buf))
+        self.poll_bytes(cx, Direction::Read, buf.len(), |io| io.read(buf))
     }
 
     /// Reads into memory that need not be initialised: the first `n` bytes of it are, after `Ok(n)`.
@@ -33,7 +32,7 @@ where
         cx: &mut Context<'_>,
         buf: &mut [MaybeUninit<u8>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_bytes(cx, Direction::Read, buf.len(), |io| SockRef::from(io).recv(buf))
+        self.poll_bytes(cx, Direction::Read, buf.len(), |io| io.read_uninit(buf))
     }
 
     pub(crate) fn poll_read_vectored(
@@ -42,23 +41,23 @@ where
         bufs: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
         // Not `poll_bytes`: the system looks at so many buffers only (1024 on Linux), so few bytes prove nothing.
-        self.poll_io(cx, Direction::Read, |mut io| io.read_vectored(bufs))
+        self.poll_io(cx, Direction::Read, |io| io.read_vectored(bufs))
     }
 
     #[inline]
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_bytes(cx, Direction::Write, buf.len(), |mut io| io.write(buf))
+        self.poll_bytes(cx, Direction::Write, buf.len(), |io| io.write(buf))
     }
 
     #[inline]
     pub(crate) fn poll_write_vectored(&self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         // Not `poll_bytes`, as above.
-        self.poll_io(cx, Direction::Write, |mut io| io.write_vectored(bufs))
+        self.poll_io(cx, Direction::Write, |io| io.write_vectored(bufs))
     }
 
     /// Closes the writing direction. A peer that is gone already is no error: the direction is closed then.
     pub(crate) fn shutdown_write(&self) -> io::Result<()> {
-        match SockRef::from(self.get_ref()).shutdown(Shutdown::Write) {
+        match self.get_ref().shutdown_write() {
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
             result => result,
         }
@@ -110,8 +109,8 @@ macro_rules! readable_methods {
         ///
         /// `WouldBlock` if nothing is there, and those of the system.
         pub fn try_read(&self, buf: &mut [u8]) -> ::std::io::Result<usize> {
-            let read = |mut io: &_| ::std::io::Read::read(&mut io, buf);
-            self.registered().try_io($crate::ready::Interest::READABLE, read)
+            self.registered()
+                .try_io($crate::ready::Interest::READABLE, |io| io.read(buf))
         }
 
         /// As [`try_read`](Self::try_read), into several buffers, one after the other.
@@ -120,8 +119,8 @@ macro_rules! readable_methods {
         ///
         /// As [`try_read`](Self::try_read).
         pub fn try_read_vectored(&self, bufs: &mut [::std::io::IoSliceMut<'_>]) -> ::std::io::Result<usize> {
-            let read = |mut io: &_| ::std::io::Read::read_vectored(&mut io, bufs);
-            self.registered().try_io($crate::ready::Interest::READABLE, read)
+            self.registered()
+                .try_io($crate::ready::Interest::READABLE, |io| io.read_vectored(bufs))
         }
     };
 }
@@ -151,8 +150,8 @@ macro_rules! writable_methods {
         ///
         /// `WouldBlock` if there is no room, and those of the system.
         pub fn try_write(&self, buf: &[u8]) -> ::std::io::Result<usize> {
-            let write = |mut io: &_| ::std::io::Write::write(&mut io, buf);
-            self.registered().try_io($crate::ready::Interest::WRITABLE, write)
+            self.registered()
+                .try_io($crate::ready::Interest::WRITABLE, |io| io.write(buf))
         }
 
         /// As [`try_write`](Self::try_write), from several buffers, one after the other.
@@ -161,8 +160,8 @@ macro_rules! writable_methods {
         ///
         /// As [`try_write`](Self::try_write).
         pub fn try_write_vectored(&self, bufs: &[::std::io::IoSlice<'_>]) -> ::std::io::Result<usize> {
-            let write = |mut io: &_| ::std::io::Write::write_vectored(&mut io, bufs);
-            self.registered().try_io($crate::ready::Interest::WRITABLE, write)
+            self.registered()
+                .try_io($crate::ready::Interest::WRITABLE, |io| io.write_vectored(bufs))
         }
     };
 }

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::task::{Context, Poll, ready};
 
 use crate::current::Handle;
 use crate::net::addr::{ToSocketAddrs, first_of, resolve};
+use crate::net::socket::Socket;
 use crate::net::stream::check_nonblocking;
 use crate::net::tcp_stream::TcpStream;
 use crate::ready::Interest;
@@ -19,7 +20,7 @@ use crate::source::Kind;
 /// Any number of tasks may accept from one listener. Accepted connections are dealt to the runtime's least loaded
 /// worker.
 pub struct TcpListener {
-    io: Registered<mio::net::TcpListener>,
+    io: Registered<Socket<mio::net::TcpListener>>,
     /// The runtime whose workers get the connections.
     handle: Handle,
     /// The worker that has the listener; it gets a connection when no other has less to do.
@@ -44,8 +45,12 @@ impl TcpListener {
     ///
     /// Nothing is bound when it is dropped before it is done.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<TcpListener> {
-        let io = first_of(resolve(&addr).await?, mio::net::TcpListener::bind)?;
-        TcpListener::from_mio(io)
+        let addresses = resolve(&addr).await?;
+        let handle = Handle::current();
+        let io = first_of(addresses, |address| {
+            Socket::<mio::net::TcpListener>::bind(&handle, address)
+        })?;
+        TcpListener::at(io, handle)
     }
 
     /// Accepts a connection; waits if there is none.
@@ -86,17 +91,16 @@ impl TcpListener {
     pub fn from_std(listener: std::net::TcpListener) -> io::Result<TcpListener> {
         let handle = Handle::current();
         check_nonblocking(&listener)?;
-        let place = handle.place();
-        TcpListener::at(mio::net::TcpListener::from_std(listener), handle, place)
+        TcpListener::at(Socket::System(mio::net::TcpListener::from_std(listener)), handle)
     }
 
     /// Gives the listener back as one of std. It is in non-blocking mode.
     ///
     /// # Errors
     ///
-    /// None at present.
+    /// `Unsupported` if it is simulated.
     pub fn into_std(self) -> io::Result<std::net::TcpListener> {
-        Ok(OwnedFd::from(self.io.into_inner()).into())
+        Ok(self.io.into_inner().into_system()?.into())
     }
 
     /// The address that it listens at.
@@ -114,7 +118,7 @@ impl TcpListener {
     ///
     /// Those of the system.
     pub fn ttl(&self) -> io::Result<u32> {
-        self.io.get_ref().ttl()
+        self.io.get_ref().system().ttl()
     }
 
     /// Sets the hop limit of the connections' packets (`IP_TTL`).
@@ -123,23 +127,17 @@ impl TcpListener {
     ///
     /// Those of the system.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.io.get_ref().set_ttl(ttl)
+        self.io.get_ref().system().set_ttl(ttl)
     }
 
-    #[track_caller]
-    pub(crate) fn from_mio(io: mio::net::TcpListener) -> io::Result<TcpListener> {
-        let handle = Handle::current();
+    pub(crate) fn at(io: Socket<mio::net::TcpListener>, handle: Handle) -> io::Result<TcpListener> {
         let place = handle.place();
-        TcpListener::at(io, handle, place)
-    }
-
-    fn at(io: mio::net::TcpListener, handle: Handle, place: usize) -> io::Result<TcpListener> {
         let io = Registered::at(io, Interest::READABLE, Kind::Other, &handle, place)?;
         Ok(TcpListener { io, handle, place })
     }
 
-    fn deal(&self, io: mio::net::TcpStream) -> io::Result<TcpStream> {
-        TcpStream::from_mio(io, &self.handle, self.handle.least_loaded(self.place))
+    fn deal(&self, io: Socket<mio::net::TcpStream>) -> io::Result<TcpStream> {
+        TcpStream::at(io, &self.handle, self.handle.least_loaded(self.place))
     }
 }
 

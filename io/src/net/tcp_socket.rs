@@ -8,8 +8,11 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::current::Handle;
+use crate::net::socket::Socket as Inner;
 use crate::net::tcp_listener::TcpListener;
 use crate::net::tcp_stream::TcpStream;
+use crate::sim::socket::Socket as End;
 
 /// A TCP socket that is not connected yet and does not listen yet: the time to set its options.
 ///
@@ -26,6 +29,8 @@ use crate::net::tcp_stream::TcpStream;
 /// ```
 pub struct TcpSocket {
     inner: Socket,
+    /// What it is in a simulated network, if it was made in the runtime of one.
+    end: Option<End>,
 }
 
 impl TcpSocket {
@@ -52,6 +57,7 @@ impl TcpSocket {
     pub fn from_std_stream(std_stream: std::net::TcpStream) -> TcpSocket {
         TcpSocket {
             inner: std_stream.into(),
+            end: None,
         }
     }
 
@@ -61,7 +67,10 @@ impl TcpSocket {
     ///
     /// Those of the system, `AddrInUse` for example.
     pub fn bind(&self, addr: SocketAddr) -> io::Result<()> {
-        self.inner.bind(&addr.into())
+        match &self.end {
+            Some(end) => end.bind(addr),
+            None => self.inner.bind(&addr.into()),
+        }
     }
 
     /// Connects.
@@ -79,10 +88,17 @@ impl TcpSocket {
     /// Dropped before it is done, it gives the connection up.
     pub async fn connect(self, addr: SocketAddr) -> io::Result<TcpStream> {
         const IN_PROGRESS: i32 = rustix::io::Errno::INPROGRESS.raw_os_error();
-        match self.inner.connect(&addr.into()) {
-            Err(error) if error.raw_os_error() != Some(IN_PROGRESS) => Err(error),
-            _ => TcpStream::finish_connect(OwnedFd::from(self.inner).into()).await,
-        }
+        let begin = |_: &Handle| {
+            if let Some(end) = self.end {
+                end.connect(addr)?;
+                return Ok(Inner::simulated(OwnedFd::from(self.inner).into(), end));
+            }
+            match self.inner.connect(&addr.into()) {
+                Err(error) if error.raw_os_error() != Some(IN_PROGRESS) => Err(error),
+                _ => Ok(Inner::System(OwnedFd::from(self.inner).into())),
+            }
+        };
+        TcpStream::finish_connect(begin).await
     }
 
     /// Listens. `backlog` is how many connections may wait to be accepted; the system has a limit of its own.
@@ -96,8 +112,13 @@ impl TcpSocket {
     /// If this thread is not inside a runtime.
     #[track_caller]
     pub fn listen(self, backlog: u32) -> io::Result<TcpListener> {
+        let handle = Handle::current();
+        if let Some(end) = self.end {
+            end.listen(backlog as usize)?;
+            return TcpListener::at(Inner::simulated(OwnedFd::from(self.inner).into(), end), handle);
+        }
         self.inner.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        TcpListener::from_mio(OwnedFd::from(self.inner).into())
+        TcpListener::at(Inner::System(OwnedFd::from(self.inner).into()), handle)
     }
 
     /// The address of this end.
@@ -106,6 +127,9 @@ impl TcpSocket {
     ///
     /// Those of the system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        if let Some(end) = &self.end {
+            return end.local_addr();
+        }
         let address = self.inner.local_addr()?.as_socket();
         address.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the socket's address is not one of IP"))
     }
@@ -328,14 +352,20 @@ impl TcpSocket {
     fn new(domain: Domain) -> io::Result<TcpSocket> {
         let inner = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
         inner.set_nonblocking(true)?;
-        Ok(TcpSocket { inner })
+        let handle = Handle::try_current();
+        let network = handle.as_ref().and_then(Handle::network);
+        let end = network.map(|network| End::tcp(network, domain == Domain::IPV4));
+        Ok(TcpSocket { inner, end })
     }
 }
 
 impl From<OwnedFd> for TcpSocket {
     /// Takes over a descriptor, which must be that of a TCP socket in non-blocking mode.
     fn from(fd: OwnedFd) -> TcpSocket {
-        TcpSocket { inner: fd.into() }
+        TcpSocket {
+            inner: fd.into(),
+            end: None,
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use socket2::SockRef;
 
 use crate::current::Handle;
 use crate::net::addr::{ToSocketAddrs, resolve};
+use crate::net::socket::Socket;
 use crate::net::stream::{
     check_nonblocking, io_methods, read_methods, readable_methods, ready_methods, writable_methods, write_methods,
 };
@@ -23,7 +24,7 @@ use crate::source::Kind;
 /// It is read and written with its own methods, or through the traits of the ecosystem, each behind a feature. Dropping
 /// it closes it at once; what was written is still sent.
 pub struct TcpStream {
-    io: Registered<mio::net::TcpStream>,
+    io: Registered<Socket<mio::net::TcpStream>>,
 }
 
 impl TcpStream {
@@ -65,16 +66,16 @@ impl TcpStream {
         let handle = Handle::current();
         check_nonblocking(&stream)?;
         let place = handle.place();
-        TcpStream::from_mio(mio::net::TcpStream::from_std(stream), &handle, place)
+        TcpStream::at(Socket::System(mio::net::TcpStream::from_std(stream)), &handle, place)
     }
 
     /// Gives the connection back as one of std. It is in non-blocking mode.
     ///
     /// # Errors
     ///
-    /// None at present.
+    /// `Unsupported` if it is simulated.
     pub fn into_std(self) -> io::Result<std::net::TcpStream> {
-        Ok(OwnedFd::from(self.io.into_inner()).into())
+        Ok(self.io.into_inner().into_system()?.into())
     }
 
     /// The address of this end.
@@ -149,7 +150,7 @@ impl TcpStream {
     ///
     /// Those of the system.
     pub fn nodelay(&self) -> io::Result<bool> {
-        self.io.get_ref().nodelay()
+        self.io.get_ref().system().nodelay()
     }
 
     /// Shall small data be sent at once, instead of waiting for more (`TCP_NODELAY`)?
@@ -158,7 +159,7 @@ impl TcpStream {
     ///
     /// Those of the system.
     pub fn set_nodelay(&self, nodelay: bool) -> io::Result<()> {
-        self.io.get_ref().set_nodelay(nodelay)
+        self.io.get_ref().system().set_nodelay(nodelay)
     }
 
     /// Are acknowledgements sent at once (`TCP_QUICKACK`)?
@@ -216,7 +217,7 @@ impl TcpStream {
     ///
     /// Those of the system.
     pub fn ttl(&self) -> io::Result<u32> {
-        self.io.get_ref().ttl()
+        self.io.get_ref().system().ttl()
     }
 
     /// Sets the hop limit of outgoing packets (`IP_TTL`).
@@ -225,14 +226,14 @@ impl TcpStream {
     ///
     /// Those of the system.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.io.get_ref().set_ttl(ttl)
+        self.io.get_ref().system().set_ttl(ttl)
     }
 
-    pub(crate) fn registered(&self) -> &Registered<mio::net::TcpStream> {
+    pub(crate) fn registered(&self) -> &Registered<Socket<mio::net::TcpStream>> {
         &self.io
     }
 
-    pub(crate) fn from_mio(io: mio::net::TcpStream, handle: &Handle, place: usize) -> io::Result<TcpStream> {
+    pub(crate) fn at(io: Socket<mio::net::TcpStream>, handle: &Handle, place: usize) -> io::Result<TcpStream> {
         // Urgent data matters to how short reads are understood.
         let interest = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
         Ok(TcpStream {
@@ -240,12 +241,14 @@ impl TcpStream {
         })
     }
 
-    /// Registers a socket whose connecting was begun, and waits for the end of that.
-    pub(crate) async fn finish_connect(io: mio::net::TcpStream) -> io::Result<TcpStream> {
+    /// Registers a socket whose connecting was begun by `begin`, and waits for the end of that.
+    pub(crate) async fn finish_connect(
+        begin: impl FnOnce(&Handle) -> io::Result<Socket<mio::net::TcpStream>>,
+    ) -> io::Result<TcpStream> {
         let stream = {
             let handle = Handle::current();
             let place = handle.place();
-            TcpStream::from_mio(io, &handle, place)?
+            TcpStream::at(begin(&handle)?, &handle, place)?
         };
         stream.writable().await?;
         match stream.take_error()? {
@@ -255,7 +258,7 @@ impl TcpStream {
     }
 
     async fn connect_to(address: SocketAddr) -> io::Result<TcpStream> {
-        TcpStream::finish_connect(mio::net::TcpStream::connect(address)?).await
+        TcpStream::finish_connect(|handle| Socket::<mio::net::TcpStream>::connect(handle, address)).await
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::task::{Context, Poll};
 
 use socket2::SockRef;
@@ -11,6 +11,7 @@ use socket2::SockRef;
 use crate::current::Handle;
 use crate::net::addr::{ToSocketAddrs, first_of, resolve};
 use crate::net::datagram::datagram_methods;
+use crate::net::socket::Socket;
 use crate::net::stream::{check_nonblocking, io_methods, ready_methods};
 use crate::ready::Interest;
 use crate::registered::{Direction, Registered};
@@ -34,7 +35,7 @@ use crate::source::Kind;
 /// # }
 /// ```
 pub struct UdpSocket {
-    io: Registered<mio::net::UdpSocket>,
+    io: Registered<Socket<mio::net::UdpSocket>>,
 }
 
 impl UdpSocket {
@@ -52,8 +53,12 @@ impl UdpSocket {
     ///
     /// Nothing is bound when it is dropped before it is done.
     pub async fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<UdpSocket> {
-        let io = first_of(resolve(&addr).await?, mio::net::UdpSocket::bind)?;
-        UdpSocket::from_mio(io)
+        let addresses = resolve(&addr).await?;
+        let handle = Handle::current();
+        let io = first_of(addresses, |address| {
+            Socket::<mio::net::UdpSocket>::bind(&handle, address)
+        })?;
+        UdpSocket::at(io, &handle)
     }
 
     /// Takes over a socket of std. It must be in non-blocking mode.
@@ -67,17 +72,18 @@ impl UdpSocket {
     /// If this thread is not inside a runtime.
     #[track_caller]
     pub fn from_std(socket: std::net::UdpSocket) -> io::Result<UdpSocket> {
+        let handle = Handle::current();
         check_nonblocking(&socket)?;
-        UdpSocket::from_mio(mio::net::UdpSocket::from_std(socket))
+        UdpSocket::at(Socket::System(mio::net::UdpSocket::from_std(socket)), &handle)
     }
 
     /// Gives the socket back as one of std. It is in non-blocking mode.
     ///
     /// # Errors
     ///
-    /// None at present.
+    /// `Unsupported` if it is simulated.
     pub fn into_std(self) -> io::Result<std::net::UdpSocket> {
-        Ok(OwnedFd::from(self.io.into_inner()).into())
+        Ok(self.io.into_inner().into_system()?.into())
     }
 
     /// The address of this end.
@@ -255,7 +261,7 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn broadcast(&self) -> io::Result<bool> {
-        self.io.get_ref().broadcast()
+        self.io.get_ref().system().broadcast()
     }
 
     /// Allows datagrams to be sent to a broadcast address (`SO_BROADCAST`).
@@ -264,7 +270,7 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn set_broadcast(&self, on: bool) -> io::Result<()> {
-        self.io.get_ref().set_broadcast(on)
+        self.io.get_ref().system().set_broadcast(on)
     }
 
     /// Do own multicast datagrams come back (`IP_MULTICAST_LOOP`)?
@@ -273,7 +279,7 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn multicast_loop_v4(&self) -> io::Result<bool> {
-        self.io.get_ref().multicast_loop_v4()
+        self.io.get_ref().system().multicast_loop_v4()
     }
 
     /// Shall own multicast datagrams come back (`IP_MULTICAST_LOOP`)?
@@ -282,7 +288,7 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn set_multicast_loop_v4(&self, on: bool) -> io::Result<()> {
-        self.io.get_ref().set_multicast_loop_v4(on)
+        self.io.get_ref().system().set_multicast_loop_v4(on)
     }
 
     /// The hop limit of multicast datagrams (`IP_MULTICAST_TTL`).
@@ -291,7 +297,7 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn multicast_ttl_v4(&self) -> io::Result<u32> {
-        self.io.get_ref().multicast_ttl_v4()
+        self.io.get_ref().system().multicast_ttl_v4()
     }
 
     /// Sets the hop limit of multicast datagrams (`IP_MULTICAST_TTL`).
@@ -300,7 +306,7 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn set_multicast_ttl_v4(&self, ttl: u32) -> io::Result<()> {
-        self.io.get_ref().set_multicast_ttl_v4(ttl)
+        self.io.get_ref().system().set_multicast_ttl_v4(ttl)
     }
 
     /// Do own multicast datagrams come back (`IPV6_MULTICAST_LOOP`)?
@@ -309,7 +315,7 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn multicast_loop_v6(&self) -> io::Result<bool> {
-        self.io.get_ref().multicast_loop_v6()
+        self.io.get_ref().system().multicast_loop_v6()
     }
 
     /// Shall own multicast datagrams come back (`IPV6_MULTICAST_LOOP`)?
@@ -318,7 +324,7 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn set_multicast_loop_v6(&self, on: bool) -> io::Result<()> {
-        self.io.get_ref().set_multicast_loop_v6(on)
+        self.io.get_ref().system().set_multicast_loop_v6(on)
     }
 
     /// The hop limit of outgoing datagrams (`IP_TTL`).
@@ -327,7 +333,7 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn ttl(&self) -> io::Result<u32> {
-        self.io.get_ref().ttl()
+        self.io.get_ref().system().ttl()
     }
 
     /// Sets the hop limit of outgoing datagrams (`IP_TTL`).
@@ -336,7 +342,7 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.io.get_ref().set_ttl(ttl)
+        self.io.get_ref().system().set_ttl(ttl)
     }
 
     /// The type of service of outgoing IPv4 datagrams (`IP_TOS`).
@@ -383,7 +389,10 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn join_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        self.io.get_ref().join_multicast_v4(&multiaddr, &interface)
+        self.io
+            .get_ref()
+            .only_system("multicast")?
+            .join_multicast_v4(&multiaddr, &interface)
     }
 
     /// Joins a multicast group at the interface with the given index (0: the system chooses).
@@ -392,7 +401,10 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn join_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.io.get_ref().join_multicast_v6(multiaddr, interface)
+        self.io
+            .get_ref()
+            .only_system("multicast")?
+            .join_multicast_v6(multiaddr, interface)
     }
 
     /// Leaves a multicast group.
@@ -401,7 +413,10 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn leave_multicast_v4(&self, multiaddr: Ipv4Addr, interface: Ipv4Addr) -> io::Result<()> {
-        self.io.get_ref().leave_multicast_v4(&multiaddr, &interface)
+        self.io
+            .get_ref()
+            .only_system("multicast")?
+            .leave_multicast_v4(&multiaddr, &interface)
     }
 
     /// Leaves a multicast group.
@@ -410,7 +425,10 @@ impl UdpSocket {
     ///
     /// Those of the system.
     pub fn leave_multicast_v6(&self, multiaddr: &Ipv6Addr, interface: u32) -> io::Result<()> {
-        self.io.get_ref().leave_multicast_v6(multiaddr, interface)
+        self.io
+            .get_ref()
+            .only_system("multicast")?
+            .leave_multicast_v6(multiaddr, interface)
     }
 
     /// Takes the error that the socket has noted (`SO_ERROR`), if any.
@@ -422,16 +440,14 @@ impl UdpSocket {
         self.io.get_ref().take_error()
     }
 
-    pub(crate) fn registered(&self) -> &Registered<mio::net::UdpSocket> {
+    pub(crate) fn registered(&self) -> &Registered<Socket<mio::net::UdpSocket>> {
         &self.io
     }
 
-    #[track_caller]
-    fn from_mio(io: mio::net::UdpSocket) -> io::Result<UdpSocket> {
-        let handle = Handle::current();
+    fn at(io: Socket<mio::net::UdpSocket>, handle: &Handle) -> io::Result<UdpSocket> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         Ok(UdpSocket {
-            io: Registered::at(io, interest, Kind::Datagram, &handle, handle.place())?,
+            io: Registered::at(io, interest, Kind::Datagram, handle, handle.place())?,
         })
     }
 }
@@ -464,6 +480,6 @@ impl fmt::Debug for UdpSocket {
     }
 }
 
-fn sender(io: &mio::net::UdpSocket) -> io::Result<SocketAddr> {
+fn sender(io: &Socket<mio::net::UdpSocket>) -> io::Result<SocketAddr> {
     io.peek_from(&mut []).map(|(_, address)| address)
 }

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::io;
 use std::net::Shutdown;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::task::{Context, Poll};
 
 use crate::current::Handle;
 use crate::net::datagram::datagram_methods;
+use crate::net::socket::Socket;
 use crate::net::stream::{check_nonblocking, io_methods, ready_methods};
 use crate::ready::Interest;
 use crate::registered::{Direction, Registered};
@@ -19,7 +20,7 @@ use crate::source::Kind;
 ///
 /// Any number of tasks may send and receive at the same time with the async methods.
 pub struct UnixDatagram {
-    io: Registered<mio::net::UnixDatagram>,
+    io: Registered<Socket<mio::net::UnixDatagram>>,
 }
 
 impl UnixDatagram {
@@ -35,7 +36,7 @@ impl UnixDatagram {
     #[track_caller]
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixDatagram> {
         let handle = Handle::current();
-        UnixDatagram::at(mio::net::UnixDatagram::bind(path)?, &handle)
+        UnixDatagram::at(Socket::<mio::net::UnixDatagram>::bind(&handle, path.as_ref())?, &handle)
     }
 
     /// A socket without an address: it can send, and be answered by those that it is connected to.
@@ -50,7 +51,7 @@ impl UnixDatagram {
     #[track_caller]
     pub fn unbound() -> io::Result<UnixDatagram> {
         let handle = Handle::current();
-        UnixDatagram::at(mio::net::UnixDatagram::unbound()?, &handle)
+        UnixDatagram::at(Socket::unbound(&handle)?, &handle)
     }
 
     /// Two sockets that are connected to each other.
@@ -65,7 +66,7 @@ impl UnixDatagram {
     #[track_caller]
     pub fn pair() -> io::Result<(UnixDatagram, UnixDatagram)> {
         let handle = Handle::current();
-        let (one, other) = mio::net::UnixDatagram::pair()?;
+        let (one, other) = Socket::<mio::net::UnixDatagram>::pair(&handle)?;
         Ok((UnixDatagram::at(one, &handle)?, UnixDatagram::at(other, &handle)?))
     }
 
@@ -82,16 +83,16 @@ impl UnixDatagram {
     pub fn from_std(datagram: std::os::unix::net::UnixDatagram) -> io::Result<UnixDatagram> {
         let handle = Handle::current();
         check_nonblocking(&datagram)?;
-        UnixDatagram::at(mio::net::UnixDatagram::from_std(datagram), &handle)
+        UnixDatagram::at(Socket::System(mio::net::UnixDatagram::from_std(datagram)), &handle)
     }
 
     /// Gives the socket back as one of std. It is in non-blocking mode.
     ///
     /// # Errors
     ///
-    /// None at present.
+    /// `Unsupported` if it is simulated.
     pub fn into_std(self) -> io::Result<std::os::unix::net::UnixDatagram> {
-        Ok(OwnedFd::from(self.io.into_inner()).into())
+        Ok(self.io.into_inner().into_system()?.into())
     }
 
     /// Sets the peer that [`send`](Self::send) sends to and that [`recv`](Self::recv) takes datagrams from.
@@ -100,7 +101,7 @@ impl UnixDatagram {
     ///
     /// Those of the system.
     pub fn connect<P: AsRef<Path>>(&self, path: P) -> io::Result<()> {
-        self.io.get_ref().connect(path)
+        self.io.get_ref().connect(path.as_ref())
     }
 
     ready_methods!();
@@ -138,7 +139,8 @@ impl UnixDatagram {
     ///
     /// `WouldBlock` if there is no room, and those of the system.
     pub fn try_send_to<P: AsRef<Path>>(&self, buf: &[u8], target: P) -> io::Result<usize> {
-        self.io.try_io(Interest::WRITABLE, |io| io.send_to(buf, target))
+        self.io
+            .try_io(Interest::WRITABLE, |io| io.send_to(buf, target.as_ref()))
     }
 
     /// Receives a datagram and says how many bytes it has and who sent it; waits if there is none. What does not fit into
@@ -200,11 +202,11 @@ impl UnixDatagram {
         self.io.get_ref().shutdown(how)
     }
 
-    pub(crate) fn registered(&self) -> &Registered<mio::net::UnixDatagram> {
+    pub(crate) fn registered(&self) -> &Registered<Socket<mio::net::UnixDatagram>> {
         &self.io
     }
 
-    fn at(io: mio::net::UnixDatagram, handle: &Handle) -> io::Result<UnixDatagram> {
+    fn at(io: Socket<mio::net::UnixDatagram>, handle: &Handle) -> io::Result<UnixDatagram> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         Ok(UnixDatagram {
             io: Registered::at(io, interest, Kind::Datagram, handle, handle.place())?,

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::task::{Context, Poll, ready};
 
 use crate::current::Handle;
+use crate::net::socket::Socket;
 use crate::net::stream::check_nonblocking;
 use crate::net::unix_stream::UnixStream;
 use crate::ready::Interest;
@@ -19,7 +20,7 @@ use crate::source::Kind;
 /// Any number of tasks may accept from one listener. Accepted connections are dealt to the runtime's least loaded
 /// worker. Dropping it leaves its file behind.
 pub struct UnixListener {
-    io: Registered<mio::net::UnixListener>,
+    io: Registered<Socket<mio::net::UnixListener>>,
     /// The runtime whose workers get the connections.
     handle: Handle,
     /// The worker that has the listener; it gets a connection when no other has less to do.
@@ -39,7 +40,7 @@ impl UnixListener {
     #[track_caller]
     pub fn bind<P: AsRef<Path>>(path: P) -> io::Result<UnixListener> {
         let handle = Handle::current();
-        UnixListener::at(mio::net::UnixListener::bind(path)?, handle)
+        UnixListener::at(Socket::bind_path(&handle, path.as_ref())?, handle)
     }
 
     /// Listens at `socket_addr`, which may have an abstract name.
@@ -54,7 +55,7 @@ impl UnixListener {
     #[track_caller]
     pub fn bind_addr(socket_addr: &SocketAddr) -> io::Result<UnixListener> {
         let handle = Handle::current();
-        UnixListener::at(mio::net::UnixListener::bind_addr(socket_addr)?, handle)
+        UnixListener::at(Socket::bind_addr(&handle, socket_addr)?, handle)
     }
 
     /// Takes over a listener of std. It must be in non-blocking mode.
@@ -70,16 +71,16 @@ impl UnixListener {
     pub fn from_std(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
         let handle = Handle::current();
         check_nonblocking(&listener)?;
-        UnixListener::at(mio::net::UnixListener::from_std(listener), handle)
+        UnixListener::at(Socket::System(mio::net::UnixListener::from_std(listener)), handle)
     }
 
     /// Gives the listener back as one of std. It is in non-blocking mode.
     ///
     /// # Errors
     ///
-    /// None at present.
+    /// `Unsupported` if it is simulated.
     pub fn into_std(self) -> io::Result<std::os::unix::net::UnixListener> {
-        Ok(OwnedFd::from(self.io.into_inner()).into())
+        Ok(self.io.into_inner().into_system()?.into())
     }
 
     /// Accepts a connection; waits if there is none.
@@ -124,14 +125,14 @@ impl UnixListener {
         self.io.get_ref().take_error()
     }
 
-    fn at(io: mio::net::UnixListener, handle: Handle) -> io::Result<UnixListener> {
+    fn at(io: Socket<mio::net::UnixListener>, handle: Handle) -> io::Result<UnixListener> {
         let place = handle.place();
         let io = Registered::at(io, Interest::READABLE, Kind::Other, &handle, place)?;
         Ok(UnixListener { io, handle, place })
     }
 
-    fn deal(&self, io: mio::net::UnixStream) -> io::Result<UnixStream> {
-        UnixStream::from_mio(io, &self.handle, self.handle.least_loaded(self.place))
+    fn deal(&self, io: Socket<mio::net::UnixStream>) -> io::Result<UnixStream> {
+        UnixStream::at(io, &self.handle, self.handle.least_loaded(self.place))
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::SocketAddr;
 use std::path::Path;
 use std::task::{Context, Poll};
 
 use crate::current::Handle;
+use crate::net::socket::Socket;
 use crate::net::stream::{
     check_nonblocking, io_methods, read_methods, readable_methods, ready_methods, writable_methods, write_methods,
 };
@@ -20,7 +21,7 @@ use crate::source::Kind;
 ///
 /// Dropping it closes it at once.
 pub struct UnixStream {
-    io: Registered<mio::net::UnixStream>,
+    io: Registered<Socket<mio::net::UnixStream>>,
 }
 
 impl UnixStream {
@@ -38,7 +39,7 @@ impl UnixStream {
     ///
     /// Dropped before it is done, it gives the connection up.
     pub async fn connect<P: AsRef<Path>>(path: P) -> io::Result<UnixStream> {
-        UnixStream::finish_connect(mio::net::UnixStream::connect(path)?).await
+        UnixStream::finish_connect(|handle| Socket::connect_path(handle, path.as_ref())).await
     }
 
     /// Connects to the listener at `socket_addr`, which may have an abstract name.
@@ -55,7 +56,7 @@ impl UnixStream {
     ///
     /// Dropped before it is done, it gives the connection up.
     pub async fn connect_addr(socket_addr: &SocketAddr) -> io::Result<UnixStream> {
-        UnixStream::finish_connect(mio::net::UnixStream::connect_addr(socket_addr)?).await
+        UnixStream::finish_connect(|handle| Socket::connect_addr(handle, socket_addr)).await
     }
 
     /// Two ends that are connected to each other.
@@ -70,9 +71,9 @@ impl UnixStream {
     #[track_caller]
     pub fn pair() -> io::Result<(UnixStream, UnixStream)> {
         let handle = Handle::current();
-        let (one, other) = mio::net::UnixStream::pair()?;
-        let one = UnixStream::from_mio(one, &handle, handle.place())?;
-        Ok((one, UnixStream::from_mio(other, &handle, handle.place())?))
+        let (one, other) = Socket::<mio::net::UnixStream>::pair(&handle)?;
+        let one = UnixStream::at(one, &handle, handle.place())?;
+        Ok((one, UnixStream::at(other, &handle, handle.place())?))
     }
 
     /// Takes over a connection of std. It must be in non-blocking mode.
@@ -88,16 +89,17 @@ impl UnixStream {
     pub fn from_std(stream: std::os::unix::net::UnixStream) -> io::Result<UnixStream> {
         let handle = Handle::current();
         check_nonblocking(&stream)?;
-        UnixStream::from_mio(mio::net::UnixStream::from_std(stream), &handle, handle.place())
+        let io = Socket::System(mio::net::UnixStream::from_std(stream));
+        UnixStream::at(io, &handle, handle.place())
     }
 
     /// Gives the connection back as one of std. It is in non-blocking mode.
     ///
     /// # Errors
     ///
-    /// None at present.
+    /// `Unsupported` if it is simulated.
     pub fn into_std(self) -> io::Result<std::os::unix::net::UnixStream> {
-        Ok(OwnedFd::from(self.io.into_inner()).into())
+        Ok(self.io.into_inner().into_system()?.into())
     }
 
     /// The address of this end.
@@ -125,7 +127,7 @@ impl UnixStream {
     /// Those of the system.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn peer_cred(&self) -> io::Result<UCred> {
-        let peer = rustix::net::sockopt::socket_peercred(self)?;
+        let peer = self.io.get_ref().peer_cred()?;
         let pid = Some(peer.pid.as_raw_nonzero().get());
         Ok(UCred {
             uid: peer.uid.as_raw(),
@@ -168,11 +170,11 @@ impl UnixStream {
         self.io.poll_write_ready(cx)
     }
 
-    pub(crate) fn registered(&self) -> &Registered<mio::net::UnixStream> {
+    pub(crate) fn registered(&self) -> &Registered<Socket<mio::net::UnixStream>> {
         &self.io
     }
 
-    pub(crate) fn from_mio(io: mio::net::UnixStream, handle: &Handle, place: usize) -> io::Result<UnixStream> {
+    pub(crate) fn at(io: Socket<mio::net::UnixStream>, handle: &Handle, place: usize) -> io::Result<UnixStream> {
         let interest = Interest::READABLE | Interest::WRITABLE;
         // Not `Kind::Stream`: see there.
         Ok(UnixStream {
@@ -180,10 +182,12 @@ impl UnixStream {
         })
     }
 
-    async fn finish_connect(io: mio::net::UnixStream) -> io::Result<UnixStream> {
+    async fn finish_connect(
+        connect: impl FnOnce(&Handle) -> io::Result<Socket<mio::net::UnixStream>>,
+    ) -> io::Result<UnixStream> {
         let stream = {
             let handle = Handle::current();
-            UnixStream::from_mio(io, &handle, handle.place())?
+            UnixStream::at(connect(&handle)?, &handle, handle.place())?
         };
         stream.writable().await?;
         match stream.take_error()? {

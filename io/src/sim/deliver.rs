@@ -1,0 +1,69 @@
+//! What happens when something arrives.
+
+use std::time::Instant;
+
+use crate::sim::connect::{complete, give_up, knock};
+use crate::sim::datagram;
+use crate::sim::state::{Event, Flight, State};
+use crate::sim::stream::{Phase, Segment};
+use crate::sim::wire::{arrive, send};
+
+/// Lets everything arrive that is due by `until`, in its order, each at its own time, and what follows from it.
+pub(crate) fn advance(state: &mut State, until: Instant) {
+    while let Some(flight) = state.land(until) {
+        match flight {
+            Flight::Syn { client } => knock(state, client),
+            Flight::Segment { to } => {
+                if let Some(segment) = arrive(state, to) {
+                    receive(state, to, segment);
+                }
+            }
+            Flight::Datagram {
+                sender,
+                source,
+                target,
+                data,
+            } => datagram::arrive(state, sender, source, target, data),
+            Flight::Unreachable { sender, source, target } => datagram::refuse(state, sender, source, target),
+            Flight::Tell { of } => state.tell(of),
+        }
+    }
+    state.now = state.now.max(until);
+}
+
+/// An end gets a segment.
+fn receive(state: &mut State, id: u64, segment: Segment) {
+    let Some(stream) = state.stream(id).filter(|stream| !stream.closed) else {
+        return;
+    };
+    let amount = match &segment {
+        Segment::Data(data) => data.len(),
+        _ => 0,
+    };
+    let mut changed = true;
+    match segment {
+        Segment::SynAck => {
+            stream.phase = Phase::Open;
+            let peer = stream.peer;
+            peer.into_iter().for_each(|peer| send(state, peer, Segment::Ack));
+        }
+        Segment::Ack => {
+            changed = false;
+            if let Phase::HalfOpen { listener } = stream.phase {
+                complete(state, id, listener);
+            }
+        }
+        Segment::Data(data) => stream.receive(&data),
+        Segment::Fin => stream.read_ended = true,
+        Segment::Reset => match stream.phase {
+            Phase::HalfOpen { listener } => return give_up(state, id, listener),
+            _ => stream.receive_reset(),
+        },
+        Segment::Window(room) => changed = stream.receive_room(room),
+        Segment::Gone { unread } => stream.receive_gone(unread),
+    }
+    state.note(Event::Arrived, id, amount);
+    if changed {
+        state.mark(id);
+    }
+}
