@@ -102,6 +102,6 @@ pub use sys::Source;
 #[cfg(loom)]
 pub use sys::{Line, Network};
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, loom, not(shuttle)))]
 #[path = "../../loom-tests/io/models/mod.rs"]
 mod models;

@@ -117,6 +117,9 @@ pub mod __private {
     pub use filch_macros::select;
 }
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, loom, not(shuttle)))]
 #[path = "../../loom-tests/models/mod.rs"]
+mod models;
+#[cfg(all(test, shuttle))]
+#[path = "../../loom-tests/shuttle/models/mod.rs"]
 mod models;

@@ -68,6 +68,6 @@ pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Timeout, timeout, timeout_at};
 pub use timers::{Hooks, Stats, Timers};
 
-#[cfg(all(test, loom))]
+#[cfg(all(test, loom, not(shuttle)))]
 #[path = "../../loom-tests/timer/models/mod.rs"]
 mod models;
