@@ -98,9 +98,11 @@ pub use reactor::{Reactor, Turned};
 pub use ready::{Interest, Ready};
 pub use registered::{Direction, Registered};
 pub use source::Kind;
+#[cfg(loom)]
+pub use sys::Line;
 pub use sys::Source;
 #[cfg(loom)]
-pub use sys::{Line, Network};
+pub use sys::sim;
 
 #[cfg(all(test, loom, not(shuttle)))]
 #[path = "../../loom-tests/io/models/mod.rs"]

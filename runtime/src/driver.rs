@@ -3,6 +3,7 @@
 use crate::shim::{Bug, catch_unwind, drop_quietly, seeded};
 use crate::stillness::{Sleeper, Stillness};
 use filch_io::Reactor;
+use filch_io::sim::Network;
 use filch_timer::{Clock, Timers};
 use std::io;
 use std::sync::Arc;
@@ -21,14 +22,21 @@ pub(crate) struct Driver {
 
 impl Driver {
     pub(crate) fn new(clock: &Clock) -> io::Result<Self> {
-        let reactor = Reactor::new()?;
-        let timers = Arc::new(Timers::new(clock.clone(), reactor.waker()));
-        Ok(Self {
+        Ok(Self::over(Reactor::new()?, clock))
+    }
+
+    /// The driver of a virtual worker: it never waits.
+    pub(crate) fn simulated(network: &Network, clock: &Clock) -> Self {
+        Self::over(Reactor::simulated(network), clock)
+    }
+
+    fn over(reactor: Reactor, clock: &Clock) -> Self {
+        Self {
+            timers: Arc::new(Timers::new(clock.clone(), reactor.waker())),
             reactor,
-            timers,
             clock: clock.clone(),
             stillness: None,
-        })
+        }
     }
 
     /// The drivers of a runtime whose paused clock jumps when all workers sleep.

@@ -6,7 +6,6 @@ use crate::inner::Inner;
 use crate::metrics::RuntimeMetrics;
 use crate::park::Parker;
 use crate::scheduler::simulation::Host;
-use crate::scheduler::slack::Slack;
 use crate::scheduler::worker;
 use crate::shim::thread_local_const;
 use crate::stillness::Stillness;
@@ -226,10 +225,14 @@ impl Host for Handle {
     }
 
     fn next_arrival(&self) -> Option<Instant> {
-        None
+        self.inner.io.network()?.next_due()
     }
 
-    fn arrive(&self, _now: Instant, _slack: &Slack) {}
+    fn arrive(&self, now: Instant) {
+        if let Some(network) = self.inner.io.network() {
+            network.advance_to(now);
+        }
+    }
 }
 
 /// Keeps a clock that can be paused from jumping over the time that a blocking job takes, however the job ends.

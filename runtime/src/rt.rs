@@ -15,6 +15,7 @@ use crate::scheduler::worker::{Context, Core};
 use crate::settings::{RESOLVERS, Settings};
 use crate::shim::{Condvar, Mutex, ThreadHandle};
 use crate::task::join::JoinHandle;
+use filch_io::sim::Network;
 use filch_timer::Clock;
 use std::fmt;
 use std::io;
@@ -71,8 +72,14 @@ impl Runtime {
         if settings.start_paused && settings.deterministic.is_none() {
             clock.pause();
         }
-        let mut stillness = None;
-        let drivers = if settings.multi_thread && settings.start_paused && settings.deterministic.is_none() {
+        let (mut stillness, mut network) = (None, None);
+        let drivers = if let Some((seed, slack)) = &settings.deterministic {
+            let network = network.insert(Network::new(*seed, clock.now()));
+            slack.apply(network);
+            (0..settings.workers)
+                .map(|_| Driver::simulated(network, &clock))
+                .collect()
+        } else if settings.multi_thread && settings.start_paused {
             let (drivers, common) = Driver::in_step(&clock, settings.workers)?;
             stillness = Some(common);
             drivers
@@ -111,14 +118,15 @@ impl Runtime {
         // Without threads the pools keep their jobs for the simulation.
         let limit = |threads: usize| if sim.is_some() { 0 } else { threads };
         let resolver = settings.resolver_threads();
+        let hooks = filch_io::Hooks {
+            charge: coop::charge,
+            resolve: handle::resolve,
+        };
         let inner = Inner {
-            io: filch_io::Handle::new(
-                reactors,
-                filch_io::Hooks {
-                    charge: coop::charge,
-                    resolve: handle::resolve,
-                },
-            ),
+            io: match network {
+                Some(network) => filch_io::Handle::simulated(network, reactors, hooks),
+                None => filch_io::Handle::new(reactors, hooks),
+            },
             timer: filch_timer::Handle::new(clock.clone(), timers, filch_timer::Hooks { charge: coop::charge }),
             shared,
             blocking: BlockingPool::new(

@@ -65,6 +65,7 @@ use std::time::Duration;
 
 pub use crate::scheduler::record::Waiting;
 pub use crate::scheduler::slack::Slack;
+pub use filch_io::sim::Network;
 
 /// A deterministic runtime, seen from its program or its test. From [`Handle::sim`](crate::runtime::Handle::sim).
 #[derive(Clone)]
@@ -87,9 +88,18 @@ impl Sim {
         self.simulation().record.seed
     }
 
-    /// A hash over every step so far: which task was polled by which worker, and when time moved. Two runs with one hash did the same.
+    /// A hash over every step so far: which task was polled by which worker, when time moved, and what the network did. Two runs with one hash did
+    /// the same.
     pub fn trace(&self) -> u64 {
-        self.simulation().record.trace()
+        self.simulation().record.trace() ^ self.network().trace().rotate_left(32)
+    }
+
+    /// The network in which this runtime's sockets are.
+    pub fn network(&self) -> &Network {
+        match self.handle.inner().io.network() {
+            Some(network) => network,
+            None => unreachable!("made for a deterministic runtime only"),
+        }
     }
 
     /// Steps so far: polls, blocking jobs, moves of time.
@@ -114,6 +124,7 @@ impl Sim {
 
     /// How hard the program is tried from the next step on.
     pub fn set_slack(&self, slack: Slack) {
+        slack.apply(self.network());
         self.simulation().record.set_slack(slack);
     }
 

@@ -457,3 +457,152 @@ mod attribute {
         assert!(text.contains("FILCH_SEED must be a number"), "{text}");
     }
 }
+
+/// Sockets of the simulated network, used as everywhere.
+mod sockets {
+    use super::*;
+    use filch::net::{TcpListener, TcpStream, UdpSocket, UnixStream};
+    use std::io::ErrorKind;
+    use std::net::IpAddr;
+
+    /// A server that echoes to any number of clients, and a client that sends `bytes` in odd portions. What came back.
+    async fn echo(bytes: usize) -> Vec<u8> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = filch::spawn(async move {
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                filch::spawn(async move {
+                    let mut buf = [0; 100];
+                    loop {
+                        match stream.read(&mut buf).await.unwrap() {
+                            0 => break,
+                            count => stream.write_all(&buf[..count]).await.unwrap(),
+                        }
+                    }
+                });
+            }
+        });
+        let (mut read, mut write) = TcpStream::connect(address).await.unwrap().into_split();
+        let writer = filch::spawn(async move {
+            for number in 0..bytes {
+                write.write_all(&[number as u8]).await.unwrap();
+                if number % 7 == 0 {
+                    filch::task::yield_now().await;
+                }
+            }
+        });
+        let (mut back, mut buf) = (Vec::new(), [0; 64]);
+        while back.len() < bytes {
+            let count = read.read(&mut buf).await.unwrap();
+            assert!(count > 0);
+            back.extend_from_slice(&buf[..count]);
+        }
+        writer.await.unwrap();
+        server.abort();
+        back
+    }
+
+    #[filch::test(deterministic, worker_threads = 3, seeds = 0..200)]
+    async fn nothing_is_lost_whatever_the_network_does() {
+        sim().set_slack(
+            Slack::default()
+                .late_timers(MS)
+                .late_readiness(3 * MS)
+                .short_io(0.5)
+                .spurious_wakes(0.1)
+                .steals(0.8),
+        );
+        sim().network().set_latency(MS, 5 * MS);
+        let back = echo(300).await;
+        let sent: Vec<u8> = (0..300).map(|number| number as u8).collect();
+        assert_eq!(back, sent);
+        assert!(sim().elapsed() >= 4 * MS, "two ways there and back");
+        assert!(sim().is_deterministic());
+    }
+
+    #[test]
+    fn the_hash_knows_the_network() {
+        let run = |seed| {
+            let runtime = runtime(seed);
+            let sim = runtime.handle().sim().unwrap();
+            sim.set_slack(Slack::default().late_readiness(MS).short_io(0.3));
+            sim.network().set_latency(MS, 9 * MS);
+            assert_eq!(runtime.block_on(echo(100)).len(), 100);
+            (sim.trace(), sim.elapsed(), sim.steps())
+        };
+        let runs: Vec<_> = (0..50).map(run).collect();
+        assert_eq!(runs, (0..50).map(run).collect::<Vec<_>>());
+        assert_eq!(runs.iter().collect::<BTreeSet<_>>().len(), 50);
+    }
+
+    #[filch::test(deterministic, seeds = 0..20)]
+    async fn a_partition_is_overcome_by_patience_and_noticed_by_a_timeout() {
+        let (here, there): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
+        let listener = TcpListener::bind((there, 80)).await.unwrap();
+        let mut client = TcpStream::connect((there, 80)).await.unwrap();
+        let (mut server, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer.ip(), here);
+        sim().network().partition(here, there);
+        client.write_all(b"hello").await.unwrap();
+        let mut text = [0; 5];
+        let waited = filch::time::timeout(Duration::from_secs(60), server.read_exact(&mut text)).await;
+        assert!(waited.is_err());
+        sim().network().repair(here, there);
+        server.read_exact(&mut text).await.unwrap();
+        assert_eq!(&text, b"hello");
+
+        assert_eq!(sim().network().reset(peer), 1);
+        assert_eq!(
+            client.read(&mut text).await.unwrap_err().kind(),
+            ErrorKind::ConnectionReset
+        );
+        assert_eq!(
+            server.read(&mut text).await.unwrap_err().kind(),
+            ErrorKind::ConnectionReset
+        );
+    }
+
+    #[filch::test(deterministic, seeds = 0..20)]
+    async fn datagrams_and_unix_sockets() {
+        let (one, two) = (
+            UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+            UdpSocket::bind("127.0.0.1:0").await.unwrap(),
+        );
+        one.send_to(b"ping", two.local_addr().unwrap()).await.unwrap();
+        let mut buf = [0; 8];
+        let (count, from) = two.recv_from(&mut buf).await.unwrap();
+        assert_eq!((&buf[..count], from), (&b"ping"[..], one.local_addr().unwrap()));
+
+        let (mut left, mut right) = UnixStream::pair().unwrap();
+        filch::spawn(async move { left.write_all(b"pong").await });
+        right.read_exact(&mut buf[..4]).await.unwrap();
+        assert_eq!(&buf[..4], b"pong");
+    }
+
+    #[filch::test(deterministic, seeds = 1)]
+    async fn what_is_real_is_refused() {
+        let real = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        real.set_nonblocking(true).unwrap();
+        assert_eq!(UdpSocket::from_std(real).unwrap_err().kind(), ErrorKind::Unsupported);
+        let name = TcpStream::connect("example.invalid:80").await.unwrap_err();
+        assert_eq!(name.kind(), ErrorKind::Unsupported);
+        let listener = TcpListener::bind("localhost:0").await.unwrap();
+        assert!(listener.local_addr().unwrap().ip().is_loopback());
+        assert_eq!(
+            filch::signal::ctrl_c().await.unwrap_err().kind(),
+            ErrorKind::Unsupported
+        );
+    }
+
+    #[test]
+    fn who_waits_for_a_socket_for_ever_is_in_a_deadlock() {
+        let text = message(|| {
+            runtime(1).block_on(async {
+                let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+                drop(listener.accept().await);
+            });
+        });
+        assert!(text.starts_with("deadlock"), "{text}");
+    }
+}

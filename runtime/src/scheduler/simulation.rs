@@ -50,8 +50,8 @@ pub(crate) trait Host {
     /// When the next thing arrives on the network.
     fn next_arrival(&self) -> Option<Instant>;
 
-    /// It is `now`: what is due arrives, with so much legal delay and shortness.
-    fn arrive(&self, now: Instant, slack: &Slack);
+    /// It is `now`: what is due arrives.
+    fn arrive(&self, now: Instant);
 }
 
 /// The driver of a deterministic runtime.
@@ -123,7 +123,7 @@ impl Simulation {
             if run.collect_inbox() {
                 self.record.mark_foreign();
             }
-            match run.choose(main.is_woken()) {
+            match run.choose(|| main.is_woken()) {
                 Some(Choice::Main) => {
                     main.woken.store(false, Ordering::Relaxed);
                     self.record.note(Step::Main, [0, 0]);
@@ -148,7 +148,7 @@ impl Simulation {
             run.collect();
             run.collect_inbox();
             // Every task that is left was aborted, so each is ready, and stays until it is gone.
-            match run.choose(false) {
+            match run.choose(|| false) {
                 Some(choice) => run.step(choice),
                 None => break,
             }
@@ -296,9 +296,11 @@ impl<H: Host> Run<'_, H> {
     }
 
     /// Chooses among all that can run now.
-    fn choose(&mut self, main: bool) -> Option<Choice> {
+    fn choose(&mut self, main: impl Fn() -> bool) -> Option<Choice> {
         let slack = self.simulation.record.slack();
         self.look_around(&slack);
+        // Asked now: the look around may have woken it.
+        let main = main();
         let (jobs, ordered) = (self.host.jobs(), self.simulation.ordered);
         let state = self.state();
         // The oldest of the tasks that have not started stands for all of them where their order counts.
@@ -361,12 +363,12 @@ impl<H: Host> Run<'_, H> {
         let state = self.state();
         let nothing = state.fresh.is_empty() && state.woken.is_empty();
         if nothing || state.random.below(4) == 0 {
-            self.turn_drivers(slack);
+            self.turn_drivers();
         }
     }
 
-    fn turn_drivers(&mut self, slack: &Slack) {
-        self.host.arrive(self.simulation.clock.now(), slack);
+    fn turn_drivers(&mut self) {
+        self.host.arrive(self.simulation.clock.now());
         for worker in 0..self.contexts.len() {
             self.act_as(worker, Context::turn_driver);
         }
@@ -409,7 +411,7 @@ impl<H: Host> Run<'_, H> {
         let now = self.simulation.clock.now() - self.simulation.record.begin;
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         self.simulation.record.note(Step::Time, [now, 0]);
-        self.turn_drivers(&slack);
+        self.turn_drivers();
         true
     }
 }

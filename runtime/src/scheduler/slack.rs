@@ -1,5 +1,6 @@
 //! How much a simulation may do to a program.
 
+use filch_io::sim::Network;
 use std::time::Duration;
 
 /// What the runtime may do to a program without breaking a promise, and a real one rarely does. The more of it, the more races are
@@ -35,6 +36,12 @@ impl Default for Slack {
 }
 
 impl Slack {
+    /// Tells the network its part.
+    pub(crate) fn apply(&self, network: &Network) {
+        network.set_short_io(self.short_io);
+        network.set_readiness_delay(self.late_readiness);
+    }
+
     /// Timers fire up to so much late. Zero by default: to the nanosecond.
     pub fn late_timers(self, up_to: Duration) -> Self {
         Self {
