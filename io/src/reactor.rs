@@ -187,7 +187,11 @@ impl Reactor {
         drop((kernel, ports));
         // Whoever registers holds the read lock of the ports from the slab to the kernel, so nobody is missed here.
         let sources = self.shared.sources.lock().take_all();
-        self.shared.load.store(0, Ordering::Relaxed);
+        // Not set to zero: a source that somebody else is just taking out is his to count.
+        self.shared.load.fetch_sub(sources.len(), Ordering::Relaxed);
+        if seeded(Bug::LoadSetToZero) {
+            self.shared.load.store(0, Ordering::Relaxed);
+        }
         for source in sources {
             source.shut_down(woken);
         }
@@ -225,6 +229,9 @@ impl Reactor {
         if let Some(ports) = self.shared.ports.read().as_ref() {
             // It fails only if the descriptor is not in the queue any more, which is what is wanted.
             let _ = ports.deregister(io);
+        }
+        if seeded(Bug::SourceStays) {
+            return;
         }
         let removed = self.shared.sources.lock().remove(token);
         if removed.is_some() {

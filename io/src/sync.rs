@@ -52,6 +52,10 @@ pub(crate) enum Bug {
     UnparkCheckedTooEarly,
     /// Clearing removes the bits that say that a direction is closed for good.
     ClearRemovesClosed,
+    /// A source that is deregistered stays in the reactor's table.
+    SourceStays,
+    /// The shutdown sets the count of sources to zero instead of taking off what it took out.
+    LoadSetToZero,
 }
 
 /// A mutex without poisoning: what it guards is consistent after every single statement.

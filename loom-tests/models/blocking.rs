@@ -9,6 +9,7 @@ use crate::handle::park_on;
 use crate::shim::TaskPanic;
 use crate::task::JoinHandle;
 use loom::sync::Arc as Leaky;
+use loom::sync::atomic::AtomicUsize as LoomUsize;
 use loom::thread;
 use std::panic::Location;
 use std::pin::pin;
@@ -24,7 +25,8 @@ struct Tally {
     dropped: AtomicUsize,
     asked: AtomicUsize,
     begun: AtomicUsize,
-    ended: AtomicUsize,
+    /// Threads whose last hook is over. Looked at while a thread might be in it, so loom has to see it.
+    ended: LoomUsize,
 }
 
 impl Tally {
@@ -72,7 +74,9 @@ impl House {
             }),
             stack_size: None,
             on_start: Some(Arc::new(move || Tally::count(&begin.begun))),
-            on_stop: Some(Arc::new(move || Tally::count(&end.ended))),
+            on_stop: Some(Arc::new(move || {
+                end.ended.fetch_add(1, Ordering::Relaxed);
+            })),
         };
         let pool = BlockingPool::new(threads, limit, keep_alive);
         Self { pool, tally }

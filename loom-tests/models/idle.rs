@@ -53,21 +53,31 @@ impl House {
         false
     }
 
+    /// A searcher found work.
+    fn settle(&self) {
+        self.idle.release();
+        if self.work.load(Ordering::Relaxed) > 0 {
+            self.wake(self.idle.notify());
+        }
+    }
+
+    /// One piece of work is done.
+    fn finish(&self, total: usize) {
+        if self.done.fetch_add(1, Ordering::AcqRel) + 1 == total {
+            // The end is announced to all, as a shutdown is.
+            self.parkers.iter().for_each(|parker| parker.unpark());
+        }
+    }
+
     /// A worker, as the scheduler's: take, else search, else announce, look again, park. Ends when all `total` pieces are done.
     fn worker(&self, own: usize, total: usize) {
         let mut searching = false;
         loop {
             if self.take() {
                 if std::mem::take(&mut searching) {
-                    self.idle.release();
-                    if self.work.load(Ordering::Relaxed) > 0 {
-                        self.wake(self.idle.notify());
-                    }
+                    self.settle();
                 }
-                if self.done.fetch_add(1, Ordering::AcqRel) + 1 == total {
-                    // The end is announced to all, as a shutdown is.
-                    self.parkers.iter().for_each(|parker| parker.unpark());
-                }
+                self.finish(total);
                 continue;
             }
             if !searching && self.idle.try_search() {
@@ -134,6 +144,48 @@ fn two_workers_and_a_pusher() {
             }
         });
         house.worker(0, 2);
+        pusher.join().expect("joined");
+        other.join().expect("joined");
+    });
+}
+
+/// What a searcher found keeps it busy until somebody else has done the other piece.
+#[test]
+fn a_searcher_that_stays_busy_leaves_nothing_to_sleepers() {
+    model("a_searcher_that_stays_busy_leaves_nothing_to_sleepers", Some(2), || {
+        let house = House::new(2);
+        house.push();
+        assert!(house.take() && house.idle.try_search());
+        let other = thread::spawn({
+            let house = house.clone();
+            move || house.worker(1, 1)
+        });
+        let pusher = thread::spawn({
+            let house = house.clone();
+            move || house.push()
+        });
+        house.settle();
+        while house.done.load(Ordering::Acquire) == 0 {
+            house.parkers[0].park();
+        }
+        pusher.join().expect("joined");
+        other.join().expect("joined");
+    });
+}
+
+#[test]
+fn one_of_two_sleepers_is_woken() {
+    model("one_of_two_sleepers_is_woken", Some(2), || {
+        let house = House::new(2);
+        let other = thread::spawn({
+            let house = house.clone();
+            move || house.worker(1, 1)
+        });
+        let pusher = thread::spawn({
+            let house = house.clone();
+            move || house.push()
+        });
+        house.worker(0, 1);
         pusher.join().expect("joined");
         other.join().expect("joined");
     });

@@ -1,8 +1,9 @@
 //! The whole scheduler with two workers over fake kernels: the callers of the queues, a shutdown, and the rescue of a stuck worker.
 
 use super::harness::model;
-use super::support::{Counts, counted, outcome};
+use super::support::{Counts, Output, counted, outcome};
 use crate::driver::Driver;
+use crate::handle::park_on;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::watcher::Watcher;
 use crate::scheduler::worker::{self, Context, Core, Tick};
@@ -10,6 +11,7 @@ use crate::task::JoinHandle;
 use filch_timer::Clock;
 use loom::thread;
 use std::panic::Location;
+use std::pin::pin;
 use std::sync::Arc;
 
 #[allow(clippy::vec_box, reason = "as the runtime makes them")]
@@ -32,7 +34,7 @@ fn house(workers: usize) -> (Arc<Shared>, Vec<Box<Core>>) {
     (shared, cores)
 }
 
-fn ready(shared: &Arc<Shared>, counts: &Arc<Counts>) -> JoinHandle<super::support::Output> {
+fn ready(shared: &Arc<Shared>, counts: &Arc<Counts>) -> JoinHandle<Output> {
     worker::spawn(shared, counted(counts, |_| true), Location::caller())
 }
 
@@ -65,7 +67,7 @@ fn a_task_from_outside_is_not_slept_over() {
         let counts = Counts::new();
         let worker = run(&shared, cores.remove(0));
         let handle = ready(&shared, &counts);
-        assert_eq!(loom::future::block_on(handle).expect("a value").read(), 7);
+        assert_eq!(park_on(pin!(handle), None).expect("a value").read(), 7);
         shared.close();
         worker.join().expect("joined");
     });
@@ -101,43 +103,139 @@ fn a_thief_and_the_owner_run_each_task_once() {
     });
 }
 
-/// Worker 0 is in a poll that does not end: its beat is odd. What waits for it is run by worker 1, once the watcher has looked twice.
+/// A task in the slot of worker 0.
+fn into_slot(shared: &Arc<Shared>, _: &Context, counts: &Arc<Counts>) -> JoinHandle<Output> {
+    let handle = ready(shared, counts);
+    let slot = &shared.workers[0].slot;
+    assert!(shared.inbox.take(0, 1, |task| assert!(slot.replace(task).is_none())));
+    handle
+}
+
+/// Worker 0 is in a poll that does not end: its beat is odd. What waits for it is run by worker 1, which may be asleep or about to be,
+/// once the watcher has looked twice.
 fn rescued(
     name: &str,
-    put: impl Fn(&Arc<Shared>, &Context, &Arc<Counts>) -> JoinHandle<super::support::Output> + Send + Sync + 'static,
+    put: impl Fn(&Arc<Shared>, &Context, &Arc<Counts>) -> JoinHandle<Output> + Send + Sync + 'static,
 ) {
-    model(name, Some(1), move || {
+    model(name, Some(3), move || {
         let (shared, mut cores) = house(2);
         let counts = Counts::new();
-        let free = cores.pop().expect("a core");
+        let free = Context::new(shared.clone(), cores.pop().expect("a core"));
         let stuck = Context::new(shared.clone(), cores.pop().expect("a core"));
         let handle = put(&shared, &stuck, &counts);
         shared.workers[0].pulse.beat();
-        let worker = run(&shared, free);
+        // The first look only notes the beat.
         let mut watcher = Watcher::new(2);
-        watcher.look(&shared);
-        watcher.look(&shared);
-        assert_eq!(loom::future::block_on(handle).expect("a value").read(), 7);
-        shared.close();
+        assert!(watcher.look(&shared));
+        let worker = thread::spawn(move || {
+            free.enter(|free| {
+                // A rescue that does not come is a park that does not end.
+                // It sleeps, or is about to: what it finds when it looks first is not the point here.
+                free.park(|| false);
+                while free.tick() == Tick::Idle {
+                    free.park(|| false);
+                }
+            });
+        });
+        assert!(watcher.look(&shared));
         worker.join().expect("joined");
+        assert_eq!(outcome(handle).expect("a value").read(), 7);
+        assert_eq!(counts.polls(), 1);
         assert!(shared.workers[1].counters.rescues.get() > 0);
     });
 }
 
 #[test]
 fn the_slot_of_a_stuck_worker_is_served() {
-    rescued("the_slot_of_a_stuck_worker_is_served", |shared, _, counts| {
-        let handle = ready(shared, counts);
-        let slot = &shared.workers[0].slot;
-        assert!(shared.inbox.take(0, 1, |task| assert!(slot.replace(task).is_none())));
-        handle
-    });
+    rescued("the_slot_of_a_stuck_worker_is_served", into_slot);
 }
 
 #[test]
 fn the_queue_of_a_stuck_worker_is_served() {
     rescued("the_queue_of_a_stuck_worker_is_served", |shared, stuck, counts| {
         stuck.enter(|_| ready(shared, counts))
+    });
+}
+
+/// The owner comes back from its long poll while all that it has is taken from it, and a task from outside comes in.
+#[test]
+fn owner_and_rescuer_run_each_task_once() {
+    model("owner_and_rescuer_run_each_task_once", Some(2), || {
+        let (shared, mut cores) = house(2);
+        let counts = Counts::new();
+        let free = Context::new(shared.clone(), cores.pop().expect("a core"));
+        let owner = Context::new(shared.clone(), cores.pop().expect("a core"));
+        let mut handles = vec![into_slot(&shared, &owner, &counts)];
+        handles.extend(owner.enter(|_| (0..2).map(|_| ready(&shared, &counts)).collect::<Vec<_>>()));
+        shared.workers[0].pulse.beat();
+        let mut watcher = Watcher::new(2);
+        assert!(watcher.look(&shared) && watcher.look(&shared));
+        handles.push(ready(&shared, &counts));
+        let rescuer = thread::spawn(move || {
+            while free.enter(Context::tick) == Tick::Ran {}
+            free
+        });
+        shared.workers[0].pulse.beat();
+        while owner.enter(Context::tick) == Tick::Ran {}
+        let free = rescuer.join().expect("joined");
+        while free.enter(Context::tick) == Tick::Ran {}
+        while owner.enter(Context::tick) == Tick::Ran {}
+        assert_eq!(counts.polls(), 4, "a task was lost or run twice");
+        assert!(handles.iter().all(JoinHandle::is_finished));
+    });
+}
+
+/// One victim always answers `Retry`: the thief goes on to the other.
+#[test]
+fn a_retry_moves_on_to_the_next_victim() {
+    model("a_retry_moves_on_to_the_next_victim", Some(2), || {
+        let (shared, mut cores) = house(3);
+        let counts = Counts::new();
+        let thief = Context::new(shared.clone(), cores.pop().expect("a core"));
+        let victim = Context::new(shared.clone(), cores.pop().expect("a core"));
+        let unlucky = Context::new(shared.clone(), cores.pop().expect("a core"));
+        let mut handles: Vec<_> = victim.enter(|_| (0..3).map(|_| ready(&shared, &counts)).collect());
+        handles.extend(unlucky.enter(|_| (0..2).map(|_| ready(&shared, &counts)).collect::<Vec<_>>()));
+        shared.workers[0].stealer.refuse(usize::MAX);
+        let other = thread::spawn(move || {
+            // The victim runs one of its three, so two are left in any case.
+            assert_eq!(thief.enter(Context::tick), Tick::Ran, "a thief stopped at a `Retry`");
+            thief
+        });
+        assert_eq!(victim.enter(Context::tick), Tick::Ran);
+        let thief = other.join().expect("joined");
+        for context in [&victim, &thief, &unlucky] {
+            while context.enter(Context::tick) == Tick::Ran {}
+        }
+        assert_eq!(counts.polls(), 5, "a task was lost or run twice");
+        assert!(handles.iter().all(JoinHandle::is_finished));
+    });
+}
+
+/// A thief that always meets `Retry` comes to an end, holds no token for ever, and sleeps over nothing that is announced.
+#[test]
+fn a_thief_that_is_always_refused_ends_its_search() {
+    model("a_thief_that_is_always_refused_ends_its_search", Some(3), || {
+        let (shared, mut cores) = house(2);
+        let counts = Counts::new();
+        let thief = Context::new(shared.clone(), cores.pop().expect("a core"));
+        let owner = Context::new(shared.clone(), cores.pop().expect("a core"));
+        let mut handles: Vec<_> = owner.enter(|_| (0..2).map(|_| ready(&shared, &counts)).collect());
+        shared.workers[0].stealer.refuse(usize::MAX);
+        let outside = thread::spawn({
+            let (shared, counts) = (shared.clone(), counts.clone());
+            move || ready(&shared, &counts)
+        });
+        // Asleep until the task from outside comes: nothing else is there for it.
+        thief.enter(|thief| {
+            while thief.tick() == Tick::Idle {
+                thief.park(|| false);
+            }
+        });
+        handles.push(outside.join().expect("joined"));
+        while owner.enter(Context::tick) == Tick::Ran {}
+        assert_eq!(counts.polls(), 3, "a task was lost or run twice");
+        assert!(handles.iter().all(JoinHandle::is_finished));
     });
 }
 

@@ -8,12 +8,17 @@ use crate::rt::Runtime;
 use crate::scheduler::worker;
 use crate::settings::Settings;
 use crate::task::JoinHandle;
+use filch_io::{Interest, Kind, Line, Ready, Registered, Source};
 use loom::thread;
+use std::future::poll_fn;
 use std::panic::Location;
+use std::pin::pin;
 use std::sync::Arc;
+// Read when all threads are gone: no part of what is explored.
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-fn runtime(workers: usize) -> Runtime {
+fn start(multi_thread: bool, workers: usize) -> Runtime {
     let threads = ThreadConfig {
         name: Arc::new(String::new),
         stack_size: None,
@@ -21,15 +26,20 @@ fn runtime(workers: usize) -> Runtime {
         on_stop: None,
     };
     let settings = Settings {
-        multi_thread: true,
+        multi_thread,
         workers,
         max_blocking_threads: 1,
         keep_alive: Duration::MAX,
-        start_paused: false,
         deterministic: None,
+        // The machine's time is nothing that a model could explore.
+        start_paused: !multi_thread,
         threads,
     };
     Runtime::start(settings).expect("threads and fake kernels")
+}
+
+fn runtime(workers: usize) -> Runtime {
+    start(true, workers)
 }
 
 /// Spawns as a program would, a future that no program could: it is not `Send`.
@@ -78,5 +88,114 @@ fn a_spawn_beside_the_shutdown_runs_or_is_cancelled() {
         let polled = counts.polls() == 1;
         assert_eq!(outcome(task).is_ok(), polled);
         assert_eq!(counts.future_drops(), 1);
+    });
+}
+
+/// Whoever waits outside for a task that waits for nothing is told of its end.
+#[test]
+fn who_waits_elsewhere_is_told_of_the_end() {
+    model("who_waits_elsewhere_is_told_of_the_end", Some(2), || {
+        let runtime = runtime(1);
+        let counts = Counts::new();
+        let guest = thread::spawn({
+            let (handle, counts) = (runtime.handle().clone(), counts.clone());
+            move || {
+                let task = worker::spawn(&handle.inner().shared, counted(&counts, |_| false), Location::caller());
+                handle.block_on(task)
+            }
+        });
+        drop(runtime);
+        let result = guest.join().expect("joined");
+        assert!(result.is_err_and(|error| error.is_cancelled()));
+        assert_eq!(counts.future_drops(), 1);
+    });
+}
+
+#[test]
+fn a_blocking_job_runs_or_is_cancelled_by_the_end() {
+    model("a_blocking_job_runs_or_is_cancelled_by_the_end", Some(2), || {
+        let runtime = runtime(1);
+        let ran = Arc::new(AtomicUsize::new(0));
+        let job = runtime.spawn_blocking({
+            let ran = ran.clone();
+            move || ran.fetch_add(1, Ordering::Relaxed)
+        });
+        drop(runtime);
+        let result = outcome(job);
+        assert_eq!(ran.load(Ordering::Relaxed), usize::from(result.is_ok()));
+    });
+}
+
+/// The only timer lies an hour ahead, and a job runs: the clock jumps when the job is over and whoever awaits it was woken, not before.
+#[test]
+fn a_paused_clock_does_not_jump_over_a_job() {
+    model("a_paused_clock_does_not_jump_over_a_job", Some(2), || {
+        let runtime = start(false, 1);
+        runtime.block_on(async {
+            let mut job = pin!(crate::task::spawn_blocking(|| ()));
+            let mut sleep = pin!(filch_timer::sleep(Duration::from_secs(3600)));
+            poll_fn(|cx| {
+                // The timer first: if both are there at once, it came too early.
+                assert!(sleep.as_mut().poll(cx).is_pending(), "time jumped over a job");
+                job.as_mut().poll(cx)
+            })
+            .await
+            .expect("a job that ran");
+            sleep.await;
+        });
+    });
+}
+
+/// A socket of the fake kernel.
+struct Socket(Option<Line>);
+
+impl Source for Socket {
+    fn registered(&mut self, line: Line, _: Interest) {
+        self.0 = Some(line);
+    }
+
+    fn deregistered(&mut self) {
+        self.0 = None;
+    }
+}
+
+fn socket(runtime: &Runtime) -> Registered<Socket> {
+    let _inside = runtime.enter();
+    Registered::new(Socket(None), Interest::READABLE, Kind::Other).expect("a runtime that is open")
+}
+
+/// From the kernel's event to the task that waits for it, and from there to `block_on`.
+#[test]
+fn an_event_of_a_socket_is_not_slept_over() {
+    model("an_event_of_a_socket_is_not_slept_over", Some(1), || {
+        let runtime = runtime(1);
+        let io = socket(&runtime);
+        let line = io.get_ref().0.clone().expect("it is registered");
+        let kernel = thread::spawn(move || line.edge(Ready::READABLE));
+        let wait = async move { io.readiness(Interest::READABLE).await };
+        let task = worker::spawn(&runtime.handle().inner().shared, wait, Location::caller());
+        let ready = runtime.block_on(task).expect("no panic").expect("an open runtime");
+        assert_eq!(ready, Ready::READABLE);
+        kernel.join().expect("joined");
+    });
+}
+
+/// One socket at each of two reactors, waited for outside: both waits end with the runtime.
+#[test]
+fn sockets_of_all_reactors_are_told_of_the_end() {
+    model("sockets_of_all_reactors_are_told_of_the_end", Some(1), || {
+        let runtime = runtime(2);
+        let sockets = [socket(&runtime), socket(&runtime)];
+        let handle = runtime.handle().clone();
+        let guest = thread::spawn(move || {
+            let waits = sockets.each_ref().map(|io| io.readiness(Interest::READABLE));
+            handle.block_on(async {
+                for wait in waits {
+                    assert!(wait.await.is_err(), "readiness that nobody reported");
+                }
+            });
+        });
+        drop(runtime);
+        guest.join().expect("joined");
     });
 }

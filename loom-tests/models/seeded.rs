@@ -19,11 +19,27 @@ caught! {
     notify_no_fence: "NotifyNoFence" by "idle::a_push_is_not_slept_over";
     token_no_rescan: "TokenNoRescan" by "idle::two_pushes_are_not_slept_over";
     steal_gives_up: "StealGivesUp" by "pool::a_thief_and_the_owner_run_each_task_once";
+    retry_ends_search: "RetryEndsSearch" by "pool::a_retry_moves_on_to_the_next_victim";
     watcher_wakes_nobody: "WatcherWakesNobody" by "pool::the_slot_of_a_stuck_worker_is_served";
     leaver_breaks_promise: "LeaverBreaksPromise" by "blocking::a_thread_that_leaves_is_promised_no_job";
     leaver_still_counted: "LeaverStillCounted" by "blocking::a_thread_that_leaves_is_promised_no_job";
     end_forgets_jobs: "EndForgetsJobs" by "blocking::a_job_runs_or_is_cancelled_by_the_shutdown";
     stillness_ignores_news: "StillnessIgnoresNews" by "stillness::time_stands_while_a_wake_is_under_way";
     stillness_takes_first: "StillnessTakesFirst" by "stillness::time_stands_while_a_wake_is_under_way";
+    clock_let_go_early: "ClockLetGoEarly" by "runtime::a_paused_clock_does_not_jump_over_a_job";
+    hold_seen_late: "HoldSeenLate" by "runtime::a_paused_clock_does_not_jump_over_a_job";
+    set_join_no_fence: "SetJoinNoFence" by "join::a_joiner_is_woken_or_sees_the_outcome";
+    unset_join_no_fence: "UnsetJoinNoFence" by "join::changing_the_join_waker_loses_no_wake";
+    drop_join_no_fence: "DropJoinNoFence" by "join::dropping_the_handle_against_completion";
+    give_back_no_fence: "GiveBackNoFence" by "idle::two_pushes_are_not_slept_over";
+    release_no_fence: "ReleaseNoFence" by "idle::a_searcher_that_stays_busy_leaves_nothing_to_sleepers";
+    main_wake_no_fence: "MainWakeNoFence" by "solo::a_wake_of_the_main_future_is_not_slept_over";
+    core_given_back_in_silence: "CoreGivenBackInSilence" by "solo::two_threads_share_the_core";
+    sleepers_no_fence: "SleepersNoFence" by "runtime::a_spawn_beside_the_shutdown_runs_or_is_cancelled";
+    drained_in_silence: "DrainedInSilence" by "runtime::several_workers_end_together";
+    started_no_fence: "StartedNoFence" by "watcher::a_running_worker_is_watched";
+    rest_no_fence: "RestNoFence" by "watcher::a_running_worker_is_watched";
+    rescue_loses_slot: "RescueLosesSlot" by "pool::the_slot_of_a_stuck_worker_is_served";
+    token_thrown_away: "TokenThrownAway" by "park::an_unpark_is_kept_for_the_next_park";
     watcher_no_recheck: "WatcherNoRecheck" by "watcher::a_running_worker_is_watched";
 }

@@ -101,6 +101,11 @@ impl Driver {
         if self.turn_reactor(Some(Duration::ZERO), ready) || !ready.is_empty() {
             return;
         }
+        let held = if seeded(Bug::HoldSeenLate) {
+            self.clock.is_held()
+        } else {
+            held
+        };
         match next {
             Some(next) if !held => self.clock.jump_to(next),
             // A blocking job holds the clock; whatever it does in the end unparks.

@@ -1,6 +1,6 @@
 //! The park of a thread that is no worker: how `block_on` waits.
 
-use crate::shim::{Condvar, Mutex};
+use crate::shim::{Bug, Condvar, Mutex, seeded};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
 
@@ -22,6 +22,9 @@ impl Parker {
     /// Waits for the token and takes it.
     pub(crate) fn park(&self) {
         let mut token = self.token.lock();
+        if seeded(Bug::TokenThrownAway) {
+            *token = false;
+        }
         while !*token {
             token = self.given.wait(token);
         }

@@ -6,6 +6,8 @@
 
 #[cfg(not(loom))]
 mod imp {
+    use std::cell::Cell;
+    use std::sync::atomic::Ordering;
     use std::time::Duration;
 
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
@@ -70,6 +72,25 @@ mod imp {
         };
     }
     pub(crate) use thread_local_const;
+
+    /// A number of this thread, given out in turn.
+    pub(crate) fn thread_number() -> usize {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
+        }
+        // A thread whose locals are gone already still can wake.
+        NUMBER
+            .try_with(|number| {
+                number.get().unwrap_or_else(|| {
+                    // Relaxed: only to be another one each time.
+                    let next = NEXT.fetch_add(1, Ordering::Relaxed);
+                    number.set(Some(next));
+                    next
+                })
+            })
+            .unwrap_or(0)
+    }
 
     /// Starts a thread.
     pub(crate) fn spawn_thread(
@@ -218,6 +239,13 @@ mod imp {
     }
     pub(crate) use thread_local_const;
 
+    /// A number of this thread: its place in the model, the same in every execution. Loom tells it in the text form only.
+    pub(crate) fn thread_number() -> usize {
+        let id = format!("{:?}", loom::thread::current().id());
+        let digits = id.chars().filter(char::is_ascii_digit).collect::<String>();
+        digits.parse().expect("a thread of a model has a number")
+    }
+
     /// Starts a thread.
     pub(crate) fn spawn_thread(
         name: String,
@@ -361,6 +389,8 @@ pub(crate) enum Bug {
     SlotNoExchange,
     /// A thief gives up at the first `Retry`.
     StealGivesUp,
+    /// A thief that meets `Retry` does not ask the other victims.
+    RetryEndsSearch,
     /// A member of a set says that it has ended and wakes nobody.
     SetWakesNobody,
     /// The watcher raises its flag and wakes nobody.
@@ -377,6 +407,36 @@ pub(crate) enum Bug {
     StillnessIgnoresNews,
     /// A sleeper takes its news before it counts itself awake.
     StillnessTakesFirst,
+    /// A blocking job lets a paused clock go before it wakes whoever awaits it.
+    ClockLetGoEarly,
+    /// A paused clock is looked at for jobs that hold it after the turn that sees their wakes.
+    HoldSeenLate,
+    /// A joiner that finds the task complete when it leaves its waker reads the outcome without acquiring it.
+    SetJoinNoFence,
+    /// A joiner that finds the task complete when it takes its slot back reads the outcome without acquiring it.
+    UnsetJoinNoFence,
+    /// A handle that is dropped after completion drops the outcome without acquiring it.
+    DropJoinNoFence,
+    /// A pusher that gives the token back looks at the sleepers without a fence between.
+    GiveBackNoFence,
+    /// A searcher that gives the token back looks at announced work without a fence between.
+    ReleaseNoFence,
+    /// The waker of a current_thread runtime's main future looks for the sleeper without a fence.
+    MainWakeNoFence,
+    /// A thread that gives back the core of a current_thread runtime wakes none of those who wait for it.
+    CoreGivenBackInSilence,
+    /// The shutdown, and the end of the last task, look for sleepers without a fence.
+    SleepersNoFence,
+    /// The end of the last task of a runtime that shuts down wakes nobody.
+    DrainedInSilence,
+    /// A worker that starts looks for the watcher's mark without a fence.
+    StartedNoFence,
+    /// The watcher that rests looks for running workers without a fence.
+    RestNoFence,
+    /// A rescuer drops the task that it took out of the slot.
+    RescueLosesSlot,
+    /// A thread that parks throws away the token of an unpark that came before.
+    TokenThrownAway,
 }
 
 /// A mutex that does not know poison: what it guards is left whole by everyone who can panic.

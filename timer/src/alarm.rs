@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::current;
 use crate::instant::Instant;
+use crate::sync::{Bug, seeded};
 use crate::timers::{Shutdown, Timers};
 use crate::wheel::Key;
 
@@ -115,6 +116,9 @@ impl Alarm {
             return;
         };
         let waker = key.and_then(|key| self.timers.cancel(key));
+        if let Some(waker) = waker.as_ref().filter(|_| seeded(Bug::MoveLeavesCopy)) {
+            let _ = self.timers.arm(deadline.into_std(), waker.clone());
+        }
         self.timers = nearer;
         // A refusal shows at the next poll.
         self.key = waker.and_then(|waker| self.timers.arm(deadline.into_std(), waker).ok());

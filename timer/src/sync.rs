@@ -17,6 +17,10 @@ pub(crate) enum Bug {
     ArmBeforeLock,
     /// A poll that found the timer armed leaves its waker to an entry that may have gone meanwhile, and says "not yet".
     PollLosesWaker,
+    /// A reset of a timer that has fired says that it is armed.
+    ResetOfNothing,
+    /// A timer that moves to another worker stays armed where it was.
+    MoveLeavesCopy,
 }
 
 #[cfg(not(loom))]

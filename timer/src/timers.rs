@@ -256,7 +256,7 @@ impl Timers {
     pub(crate) fn rearm(&self, key: Key, deadline: Instant) -> bool {
         let deadline = self.deadline(deadline);
         let mut inner = self.inner.lock();
-        let armed = inner.wheel.reset(key, deadline);
+        let armed = inner.wheel.reset(key, deadline) || seeded(Bug::ResetOfNothing);
         if armed {
             self.armed(inner, deadline);
         }

@@ -3,6 +3,7 @@
 #[path = "../../harness.rs"]
 mod harness;
 
+mod deregister;
 mod reactor;
 mod readiness;
 mod seeded;

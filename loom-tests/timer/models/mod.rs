@@ -10,4 +10,5 @@ mod race;
 mod rescue;
 mod seeded;
 mod shutdown;
+mod together;
 mod world;

@@ -87,8 +87,10 @@ impl Idle {
             if seeded(Bug::TokenNoRescan) {
                 return None;
             }
-            // Between giving the token back and the look at the bits; matches the one of a pusher that read the token as taken.
-            fence(Ordering::SeqCst);
+            if !seeded(Bug::GiveBackNoFence) {
+                // Between giving the token back and the look at the bits; matches the one of a pusher that read the token as taken.
+                fence(Ordering::SeqCst);
+            }
             if !self.is_anyone_parked() {
                 return None;
             }
@@ -124,8 +126,10 @@ impl Idle {
     /// A searcher found work and gives the token back. It then looks at announced work again, and calls [`notify`](Self::notify) if there is some.
     pub(crate) fn release(&self) {
         self.token.store(0, Ordering::Release);
-        // Between giving the token back and the look at announced work; matches the one in `notify`.
-        fence(Ordering::SeqCst);
+        if !seeded(Bug::ReleaseNoFence) {
+            // Between giving the token back and the look at announced work; matches the one in `notify`.
+            fence(Ordering::SeqCst);
+        }
     }
 
     /// Worker `worker` is about to park. It then looks at all announced work once more, and parks only if there is none.

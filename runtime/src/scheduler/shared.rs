@@ -6,7 +6,7 @@ use crate::scheduler::inbox::Inbox;
 use crate::scheduler::owned::Owned;
 use crate::scheduler::watch::{Pulse, Watch};
 use crate::shim::deque::{Local, Stealer};
-use crate::shim::{AtomicBool, AtomicUsize, Ordering, fence};
+use crate::shim::{AtomicBool, AtomicUsize, Bug, Ordering, fence, seeded};
 use crate::task::raw::{Runnable, Slot};
 use crossbeam_utils::CachePadded;
 use std::sync::Weak;
@@ -117,8 +117,10 @@ impl Shared {
 
     /// Makes every worker that sleeps look again at what it looks at before it parks.
     pub(crate) fn unpark_sleepers(&self) {
-        // Between what the caller changed and the look at the bits; matches the one in `Idle::announce`.
-        fence(Ordering::SeqCst);
+        if !seeded(Bug::SleepersNoFence) {
+            // Between what the caller changed and the look at the bits; matches the one in `Idle::announce`.
+            fence(Ordering::SeqCst);
+        }
         for (worker, remote) in self.workers.iter().enumerate() {
             if self.idle.is_parked(worker) {
                 remote.driver.unpark();

@@ -5,7 +5,7 @@ use crate::driver::wake_all;
 use crate::park::Parker;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::worker::{Context, Core, DRIVER_INTERVAL, Tick};
-use crate::shim::{AtomicBool, Mutex, Ordering, fence};
+use crate::shim::{AtomicBool, Bug, Mutex, Ordering, fence, seeded};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -139,6 +139,9 @@ impl Drop for Seat<'_> {
     fn drop(&mut self) {
         let core = self.context.take().and_then(Context::into_core);
         *self.solo.core.lock() = core;
+        if seeded(Bug::CoreGivenBackInSilence) {
+            return;
+        }
         self.solo.waiting.lock().iter().for_each(|parker| parker.unpark());
     }
 }
@@ -157,9 +160,11 @@ impl Wake for Main {
     fn wake_by_ref(self: &Arc<Self>) {
         // AcqRel: matches the exchange in `drive`.
         if !self.woken.swap(true, Ordering::AcqRel) {
-            // Between the mark and the look at the sleeper; matches the one of the park's announcement. A thread that is awake looks at the
-            // mark before it parks, and needs no system call.
-            fence(Ordering::SeqCst);
+            if !seeded(Bug::MainWakeNoFence) {
+                // Between the mark and the look at the sleeper; matches the one of the park's announcement. A thread that is awake looks at the
+                // mark before it parks, and needs no system call.
+                fence(Ordering::SeqCst);
+            }
             if self.shared.idle.is_parked(0) {
                 self.shared.workers[0].driver.unpark();
             }

@@ -147,8 +147,10 @@ impl Watch {
 
     /// A worker has left its park and is about to poll.
     pub(crate) fn started(&self) {
-        // Between the idle bit and the look at the mark; matches the one in `rest`.
-        fence(Ordering::SeqCst);
+        if !seeded(Bug::StartedNoFence) {
+            // Between the idle bit and the look at the mark; matches the one in `rest`.
+            fence(Ordering::SeqCst);
+        }
         self.arm();
     }
 
@@ -186,8 +188,10 @@ impl Watch {
         if seeded(Bug::WatcherNoRecheck) {
             return true;
         }
-        // Between the mark and the look at the idle bits; matches the one in `started`.
-        fence(Ordering::SeqCst);
+        if !seeded(Bug::RestNoFence) {
+            // Between the mark and the look at the idle bits; matches the one in `started`.
+            fence(Ordering::SeqCst);
+        }
         !(somebody_runs() && self.arm())
     }
 

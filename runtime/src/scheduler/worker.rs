@@ -9,7 +9,7 @@ use crate::scheduler::current::Scoped;
 use crate::scheduler::owned::Pool;
 use crate::scheduler::shared::{Remote, Shared};
 use crate::shim::deque::{Local, Steal};
-use crate::shim::{Bug, Ordering, seeded, thread_local_const};
+use crate::shim::{Bug, Ordering, seeded, thread_local_const, thread_number};
 use crate::task::join::JoinHandle;
 use crate::task::raw::Runnable;
 use std::cell::{Cell, RefCell};
@@ -295,6 +295,7 @@ impl Context {
                 } else if !hints || remote.surplus.load(Ordering::Relaxed) {
                     match remote.stealer.steal_batch(&core.queue, STEAL_LIMIT) {
                         Steal::Success => self.remote(core).counters.steals.bump(),
+                        Steal::Retry if seeded(Bug::RetryEndsSearch) => return false,
                         Steal::Retry => again = !seeded(Bug::StealGivesUp),
                         Steal::Empty => {}
                     }
@@ -325,7 +326,7 @@ impl Context {
         self.remote(core).counters.rescues.bump();
         // A `Retry` is somebody else's success.
         let _ = stuck.stealer.steal_batch(&core.queue, STEAL_LIMIT);
-        if let Some(task) = stuck.slot.take() {
+        if let Some(task) = stuck.slot.take().filter(|_| !seeded(Bug::RescueLosesSlot)) {
             core.queue.push(task);
         }
         let mut ready = core.ready.take();
@@ -454,7 +455,7 @@ where
 {
     on_worker(Arc::as_ptr(shared), |context| {
         let index = context.and_then(|context| context.core.borrow().as_deref().map(Core::index));
-        let home = index.unwrap_or_else(|| crate::scheduler::inbox::home_shard() % shared.workers.len());
+        let home = index.unwrap_or_else(|| thread_number() % shared.workers.len());
         let (task, handle) = shared.workers[home].owned.spawn(future, location);
         let left = match (task, context) {
             (Some(task), Some(context)) => context.enqueue(task),
@@ -507,6 +508,9 @@ impl Pool for Shared {
     }
 
     fn drained(&self) {
+        if seeded(Bug::DrainedInSilence) {
+            return;
+        }
         self.unpark_sleepers();
     }
 }

@@ -37,7 +37,7 @@
 //! - **References**: the life of the task holds one until the outcome is published, the handle one, each waker one. A runnable needs none:
 //!   a task that has one is not complete. Waking by value gives the waker's reference up in the same exchange.
 
-use crate::shim::{AtomicUsize, Bug, Ordering, exclusive, seeded};
+use crate::shim::{AtomicUsize, Bug, Ordering, exclusive, fence, seeded};
 
 /// A runnable of this task exists (in a queue, in a slot, on its way there), or, together with `RUNNING`, the task was
 /// woken during its poll and will be queued again at the end of it. Set by wakes and aborts, cleared by the start of a
@@ -247,8 +247,10 @@ impl State {
         loop {
             debug_assert_eq!(current & (JOIN | JOIN_WAKER), JOIN);
             if current & COMPLETE != 0 && !seeded(Bug::JoinNoRecheck) {
-                // Acquire: matches `complete`, the outcome is read next.
-                crate::shim::fence(Ordering::Acquire);
+                if !seeded(Bug::SetJoinNoFence) {
+                    // Acquire: matches `complete`, the outcome is read next.
+                    fence(Ordering::Acquire);
+                }
                 return Err(Complete);
             }
             // Release: `complete` acquires the waker.
@@ -267,7 +269,10 @@ impl State {
         let mut current = self.0.load(Ordering::Relaxed);
         loop {
             if current & COMPLETE != 0 {
-                crate::shim::fence(Ordering::Acquire);
+                if !seeded(Bug::UnsetJoinNoFence) {
+                    // Acquire: as in `set_join_waker`.
+                    fence(Ordering::Acquire);
+                }
                 return Err(Complete);
             }
             match self
@@ -302,8 +307,10 @@ impl State {
         loop {
             debug_assert!(current & JOIN != 0);
             if current & COMPLETE != 0 {
-                // Acquire: matches `complete`, the outcome is dropped next.
-                crate::shim::fence(Ordering::Acquire);
+                if !seeded(Bug::DropJoinNoFence) {
+                    // Acquire: matches `complete`, the outcome is dropped next.
+                    fence(Ordering::Acquire);
+                }
                 return DropJoin {
                     output: true,
                     waker: false,
