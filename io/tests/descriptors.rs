@@ -10,6 +10,7 @@ use std::pin::pin;
 
 use filch_io::net::{TcpListener, TcpStream};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use support::simulated::Simulated;
 use support::{Driver, poll_once};
 
 fn open() -> usize {
@@ -21,6 +22,40 @@ fn open() -> usize {
 fn descriptors_are_counted() {
     shutdown_closes_the_reactors_though_sockets_live();
     accept_without_descriptors_keeps_the_connection();
+    a_simulated_reactor_has_none_and_a_simulated_socket_one();
+}
+
+fn a_simulated_reactor_has_none_and_a_simulated_socket_one() {
+    let before = open();
+    let sim = Simulated::new(1);
+    assert_eq!(open(), before);
+    sim.block_on(async {
+        let listener = TcpListener::bind("127.0.0.1:80").await.unwrap();
+        let client = TcpStream::connect("127.0.0.1:80").await.unwrap();
+        assert_eq!(open(), before + 2, "the connection that waits has none");
+
+        let limit = getrlimit(Resource::Nofile);
+        let lowest = std::fs::File::open("/dev/null").unwrap().as_raw_fd();
+        let full = Rlimit {
+            current: Some(lowest as u64),
+            maximum: limit.maximum,
+        };
+        setrlimit(Resource::Nofile, full).unwrap();
+        let error = listener.accept().await.unwrap_err();
+        let refused = TcpStream::connect("127.0.0.1:80").await.unwrap_err();
+        setrlimit(Resource::Nofile, limit).unwrap();
+        assert_eq!(
+            (error.raw_os_error(), refused.raw_os_error()),
+            (Some(24), Some(24)),
+            "EMFILE"
+        );
+        // The connection stayed, and the other one was never begun.
+        let (server, peer) = listener.accept().await.unwrap();
+        assert_eq!(peer, client.local_addr().unwrap());
+        assert!(poll_once(pin!(listener.accept())).is_pending());
+        drop((listener, client, server));
+    });
+    assert_eq!(open(), before);
 }
 
 fn shutdown_closes_the_reactors_though_sockets_live() {

@@ -274,3 +274,162 @@ mod with_futures {
         });
     }
 }
+
+/// The same traits over simulated sockets: they read into memory in their own way.
+mod simulated {
+    use std::task::Poll;
+    use std::time::Duration;
+
+    use filch_io::net::{TcpListener, TcpStream, UdpSocket, UnixDatagram};
+
+    use super::support::join;
+    use super::support::simulated::Simulated;
+    use super::*;
+
+    fn network() -> Simulated {
+        let sim = Simulated::new(5);
+        sim.network.set_latency(Duration::ZERO, Duration::from_millis(2));
+        sim.network.set_short_io(0.5);
+        sim
+    }
+
+    async fn pair() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("10.0.0.1:80").await.unwrap();
+        let (client, server) = join(TcpStream::connect("10.0.0.1:80"), listener.accept()).await;
+        (client.unwrap(), server.unwrap().0)
+    }
+
+    #[test]
+    fn with_tokio() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        network().block_on(async {
+            let (client, server) = pair().await;
+            let (mut reading, mut writing) = client.into_split();
+            let (mut server_reading, mut server_writing) = server.into_split();
+            let data: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
+            let send = async {
+                AsyncWriteExt::write_all(&mut writing, &data).await.unwrap();
+                AsyncWriteExt::shutdown(&mut writing).await.unwrap();
+            };
+            let echo = async {
+                let copied = tokio::io::copy(&mut server_reading, &mut server_writing).await.unwrap();
+                drop(server_writing);
+                copied
+            };
+            let mut back = Vec::new();
+            let receive = async { reading.read_to_end(&mut back).await.unwrap() };
+            let (((), copied), received) = join(join(send, echo), receive).await;
+            assert_eq!((copied, received), (200_000, 200_000));
+            assert!(back == data);
+        });
+    }
+
+    #[test]
+    fn tokios_buffers() {
+        use tokio::io::{AsyncRead, ReadBuf};
+        Simulated::new(1).block_on(async {
+            let (mut client, mut server) = pair().await;
+            client.write_all(b"abcdef").await.unwrap();
+            let mut memory = [MaybeUninit::uninit(); 8];
+            let mut buf = ReadBuf::uninit(&mut memory);
+            buf.put_slice(b"<");
+            assert_eq!(poll_fn(|cx| server.poll_peek(cx, &mut buf)).await.unwrap(), 6);
+            assert_eq!(buf.filled(), b"<abcdef");
+            buf.set_filled(1);
+            let mut few = buf.take(4);
+            poll_fn(|cx| Pin::new(&mut server).poll_read(cx, &mut few))
+                .await
+                .unwrap();
+            assert_eq!(few.filled(), b"abcd");
+            let mut buf = [0; 4];
+            assert_eq!(server.read(&mut buf).await.unwrap(), 2);
+            assert_eq!(&buf[..2], b"ef");
+
+            let one = UdpSocket::bind("10.0.0.1:7").await.unwrap();
+            let other = UdpSocket::bind("10.0.0.2:7").await.unwrap();
+            for text in [&b"abc"[..], b"defgh", b"ijk"] {
+                other.send_to(text, "10.0.0.1:7").await.unwrap();
+            }
+            let mut memory = [MaybeUninit::uninit(); 4];
+            let mut buf = ReadBuf::uninit(&mut memory);
+            let peer = poll_fn(|cx| one.poll_peek_from(cx, &mut buf)).await.unwrap();
+            assert_eq!((buf.filled(), peer), (&b"abc"[..], other.local_addr().unwrap()));
+            buf.clear();
+            poll_fn(|cx| one.poll_peek(cx, &mut buf)).await.unwrap();
+            assert_eq!(buf.filled(), b"abc");
+            buf.clear();
+            poll_fn(|cx| one.poll_recv(cx, &mut buf)).await.unwrap();
+            assert_eq!(buf.filled(), b"abc");
+            buf.clear();
+            let peer = poll_fn(|cx| one.poll_recv_from(cx, &mut buf)).await.unwrap();
+            assert_eq!(
+                (buf.filled(), peer),
+                (&b"defg"[..], other.local_addr().unwrap()),
+                "what does not fit is lost"
+            );
+            buf.clear();
+            poll_fn(|cx| one.poll_recv(cx, &mut buf)).await.unwrap();
+            assert_eq!(buf.filled(), b"ijk");
+
+            let (left, right) = UnixDatagram::pair().unwrap();
+            left.send(b"xy").await.unwrap();
+            buf.clear();
+            buf.put_slice(b"<");
+            poll_fn(|cx| right.poll_recv(cx, &mut buf)).await.unwrap();
+            assert_eq!(buf.filled(), b"<xy");
+        });
+    }
+
+    #[test]
+    fn with_hyper() {
+        use hyper::rt::{Read, ReadBuf, Write};
+        network().block_on(async {
+            let (mut client, mut server) = pair().await;
+            assert!(Write::is_write_vectored(&client));
+            let mut sent = 0;
+            let text = b"onetwothree";
+            while sent < text.len() {
+                let (front, back) = text[sent..].split_at((text.len() - sent) / 2);
+                let parts = [IoSlice::new(front), IoSlice::new(back)];
+                let write = poll_fn(|cx| Write::poll_write_vectored(Pin::new(&mut client), cx, &parts));
+                sent += write.await.unwrap();
+            }
+            poll_fn(|cx| Write::poll_shutdown(Pin::new(&mut client), cx))
+                .await
+                .unwrap();
+            let mut memory = [MaybeUninit::uninit(); 16];
+            let mut buf = ReadBuf::uninit(&mut memory);
+            loop {
+                let before = buf.filled().len();
+                poll_fn(|cx| Read::poll_read(Pin::new(&mut server), cx, buf.unfilled()))
+                    .await
+                    .unwrap();
+                if buf.filled().len() == before {
+                    break;
+                }
+            }
+            assert_eq!(buf.filled(), text);
+        });
+    }
+
+    #[test]
+    fn with_futures() {
+        use futures_io::{AsyncRead, AsyncWrite};
+        Simulated::new(1).block_on(async {
+            let (mut client, mut server) = pair().await;
+            let parts = [IoSlice::new(b"one"), IoSlice::new(b""), IoSlice::new(b"two")];
+            let written = poll_fn(|cx| AsyncWrite::poll_write_vectored(Pin::new(&mut client), cx, &parts)).await;
+            assert_eq!(written.unwrap(), 6);
+            let (mut a, mut b) = ([0; 2], [0; 8]);
+            let mut bufs = [std::io::IoSliceMut::new(&mut a), std::io::IoSliceMut::new(&mut b)];
+            let read = poll_fn(|cx| AsyncRead::poll_read_vectored(Pin::new(&mut server), cx, &mut bufs)).await;
+            assert_eq!((read.unwrap(), &a, &b[..4]), (6, b"on", &b"etwo"[..]));
+            poll_fn(|cx| AsyncWrite::poll_close(Pin::new(&mut client), cx))
+                .await
+                .unwrap();
+            let end = poll_fn(|cx| AsyncRead::poll_read(Pin::new(&mut server), cx, &mut b)).await;
+            assert_eq!(end.unwrap(), 0);
+            assert!(matches!(poll_once(pin!(server.readable())), Poll::Ready(Ok(()))));
+        });
+    }
+}

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use rustix::io::Errno;
 
-use crate::sim::connect::{is_for_many, own};
+use crate::sim::connect::own;
 use crate::sim::ports::{source, target};
 use crate::sim::state::{Event, Flight, Kind, State};
 use crate::sim::udp::{LONGEST, Udp};
@@ -119,9 +119,6 @@ fn route(state: &State, id: u64, to: SocketAddr) -> Result<(SocketAddr, SocketAd
     let remote = target(to);
     if local.is_ipv4() != remote.is_ipv4() {
         return Err(Errno::AFNOSUPPORT);
-    }
-    if is_for_many(remote) {
-        return Err(Errno::OPNOTSUPP);
     }
     if remote.port() == 0 {
         return Err(Errno::INVAL);

@@ -13,10 +13,17 @@ pub(crate) const LONGEST: usize = 212_960;
 /// Datagrams that wait before senders have to: Linux's `net.unix.max_dgram_qlen` is 10, and lets in one more.
 const CAPACITY: usize = 11;
 
+/// Two that are connected to each other have the buffer alone as a limit: Linux's `net.core.wmem_default`, of which each
+/// datagram takes 704 bytes more than it has.
+const BUFFER: usize = 212_992;
+const OVERHEAD: usize = 704;
+
 #[derive(Debug, Default)]
 pub(crate) struct Local {
     pub(crate) peer: Option<u64>,
     inbox: VecDeque<(Vec<u8>, Option<Name>)>,
+    /// What `inbox` takes of the buffer.
+    bytes: usize,
     /// Senders that found the inbox full.
     pub(crate) waiting: BTreeSet<u64>,
     pub(crate) read_ended: bool,
@@ -24,8 +31,9 @@ pub(crate) struct Local {
 }
 
 impl Local {
-    pub(crate) fn is_full(&self) -> bool {
-        self.inbox.len() >= CAPACITY
+    /// Is there no room for a datagram of `sender`?
+    pub(crate) fn is_full(&self, sender: u64) -> bool {
+        self.bytes >= BUFFER || (self.inbox.len() >= CAPACITY && self.peer != Some(sender))
     }
 
     /// Whoever has a peer takes datagrams of that peer only.
@@ -34,21 +42,19 @@ impl Local {
     }
 
     pub(crate) fn receive(&mut self, data: Vec<u8>, source: Option<Name>) {
+        self.bytes += data.len() + OVERHEAD;
         self.inbox.push_back((data, source));
     }
 
-    /// The first datagram, which goes away if `take` says so; an empty one if there will be no more.
+    /// The first datagram, which goes away if `take` says so. If there will be none any more, that is no news: as in Linux,
+    /// where the socket is readable then, and has nothing to read.
     pub(crate) fn recv(&mut self, take: bool) -> Result<(Vec<u8>, Option<Name>), Errno> {
-        let first = if take {
-            self.inbox.pop_front()
-        } else {
-            self.inbox.front().cloned()
-        };
-        match first {
-            Some(first) => Ok(first),
-            None if self.read_ended => Ok((Vec::new(), None)),
-            None => Err(Errno::WOULDBLOCK),
+        if !take {
+            return self.inbox.front().cloned().ok_or(Errno::WOULDBLOCK);
         }
+        let first = self.inbox.pop_front().ok_or(Errno::WOULDBLOCK)?;
+        self.bytes -= first.0.len() + OVERHEAD;
+        Ok(first)
     }
 
     /// What a look sees, if the peer has room.

@@ -245,10 +245,12 @@ impl Socket {
 /// UDP.
 impl Socket {
     pub(crate) fn set_peer(&self, address: SocketAddr) -> io::Result<()> {
+        refuse_many(address)?;
         self.act(|state, id| datagram::connect(state, id, address))
     }
 
     pub(crate) fn send(&self, buf: &[u8], to: Option<SocketAddr>) -> io::Result<usize> {
+        to.map_or(Ok(()), refuse_many)?;
         self.act(|state, id| datagram::send(state, id, buf, to))
     }
 
@@ -296,6 +298,14 @@ impl fmt::Debug for Socket {
             .field("id", &self.id)
             .finish_non_exhaustive()
     }
+}
+
+fn refuse_many(address: SocketAddr) -> io::Result<()> {
+    if connect::is_for_many(address) {
+        let text = "multicast and broadcast are not simulated";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, text));
+    }
+    Ok(())
 }
 
 /// Copies `bytes` to the beginning of `memory`, which is long enough.

@@ -408,13 +408,13 @@ impl State {
             Some(Kind::Listener(listener)) => listener.look(),
             Some(Kind::Stream(stream)) => stream.look(),
             Some(Kind::Udp(udp)) => udp.look(),
-            Some(Kind::Local(local)) => local.look(!self.is_full(local.peer)),
+            Some(Kind::Local(local)) => local.look(!self.is_full(local.peer, id)),
             Some(Kind::Fresh { .. }) | None => Look::default(),
         }
     }
 
-    fn is_full(&self, peer: Option<u64>) -> bool {
+    fn is_full(&self, peer: Option<u64>, sender: u64) -> bool {
         let peer = peer.and_then(|peer| self.sockets.get(&peer));
-        peer.is_some_and(|peer| matches!(&peer.kind, Kind::Local(local) if local.is_full()))
+        peer.is_some_and(|peer| matches!(&peer.kind, Kind::Local(local) if local.is_full(sender)))
     }
 }

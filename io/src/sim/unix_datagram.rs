@@ -71,7 +71,7 @@ pub(crate) fn send(state: &mut State, id: u64, data: &[u8], to: Option<&Name>) -
     if receiver.read_ended {
         return Err(Errno::PIPE);
     }
-    if receiver.is_full() {
+    if receiver.is_full(id) {
         receiver.waiting.insert(id);
         return Err(Errno::WOULDBLOCK);
     }
