@@ -122,7 +122,7 @@ pub(crate) struct DropJoin {
 pub(crate) struct Complete;
 
 impl State {
-    /// References that a task may have.
+    /// References that a task may have: as many as fit, and half of the word to spare for those that are counted at the same time.
     pub(crate) const MAX_REFS: usize = isize::MAX as usize / REF;
 
     /// A task with its first runnable, and the references of its handle and its own life.
@@ -349,7 +349,7 @@ impl State {
     pub(crate) fn ref_inc(&self) {
         // Relaxed: the new reference comes from one that exists.
         let before = self.0.fetch_add(REF, Ordering::Relaxed);
-        if before > isize::MAX as usize {
+        if before / REF > Self::MAX_REFS {
             // So many clones can only be leaked ones; to wrap around would free the task under them.
             std::process::abort();
         }
