@@ -107,7 +107,3 @@ pub use sys::sim;
 #[cfg(all(test, loom, not(shuttle)))]
 #[path = "../../loom-tests/io/models/mod.rs"]
 mod models;
-
-#[cfg(props)]
-#[path = "../../tests/props/io/checks.rs"]
-pub mod checks;

@@ -1,24 +1,31 @@
 //! The whole scheduler with two workers over fake kernels: the callers of the queues, a shutdown, and the rescue of a stuck worker.
 
 use super::harness::model;
-use super::support::{Counts, Output, counted, outcome};
+use super::support::{Counts, Output, Socket, counted, outcome};
 use crate::driver::Driver;
 use crate::handle::park_on;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::watcher::Watcher;
 use crate::scheduler::worker::{self, Context, Core, Tick};
 use crate::task::JoinHandle;
+use filch_io::{Interest, Kind, Ready, Registered};
 use filch_timer::Clock;
 use loom::thread;
 use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Context as TaskContext;
+use std::time::Duration;
 
 #[allow(clippy::vec_box, reason = "as the runtime makes them")]
 fn house(workers: usize) -> (Arc<Shared>, Vec<Box<Core>>) {
-    let clock = Clock::new();
+    house_by(&Clock::new(), workers)
+}
+
+#[allow(clippy::vec_box, reason = "as the runtime makes them")]
+fn house_by(clock: &Clock, workers: usize) -> (Arc<Shared>, Vec<Box<Core>>) {
     let drivers = (0..workers)
-        .map(|_| Driver::new(&clock).expect("a fake kernel"))
+        .map(|_| Driver::new(clock).expect("a fake kernel"))
         .collect();
     let mut queues = Vec::new();
     let shared = Arc::new_cyclic(|pool| {
@@ -115,10 +122,11 @@ fn into_slot(shared: &Arc<Shared>, _: &Context, counts: &Arc<Counts>) -> JoinHan
 /// once the watcher has looked twice.
 fn rescued(
     name: &str,
+    clock: fn() -> Clock,
     put: impl Fn(&Arc<Shared>, &Context, &Arc<Counts>) -> JoinHandle<Output> + Send + Sync + 'static,
 ) {
     model(name, Some(3), move || {
-        let (shared, mut cores) = house(2);
+        let (shared, mut cores) = house_by(&clock(), 2);
         let counts = Counts::new();
         let free = Context::new(shared.clone(), cores.pop().expect("a core"));
         let stuck = Context::new(shared.clone(), cores.pop().expect("a core"));
@@ -140,21 +148,76 @@ fn rescued(
         assert!(watcher.look(&shared));
         worker.join().expect("joined");
         assert_eq!(outcome(handle).expect("a value").read(), 7);
-        assert_eq!(counts.polls(), 1);
+        assert_eq!(counts.future_drops(), 1);
         assert!(shared.workers[1].counters.rescues.get() > 0);
     });
 }
 
 #[test]
 fn the_slot_of_a_stuck_worker_is_served() {
-    rescued("the_slot_of_a_stuck_worker_is_served", into_slot);
+    rescued("the_slot_of_a_stuck_worker_is_served", Clock::new, into_slot);
 }
 
 #[test]
 fn the_queue_of_a_stuck_worker_is_served() {
-    rescued("the_queue_of_a_stuck_worker_is_served", |shared, stuck, counts| {
-        stuck.enter(|_| ready(shared, counts))
-    });
+    let put = |shared: &_, stuck: &Context, counts: &_| stuck.enter(|_| ready(shared, counts));
+    rescued("the_queue_of_a_stuck_worker_is_served", Clock::new, put);
+}
+
+/// A task on worker 0 that has been polled and waits.
+fn waiting(
+    shared: &Arc<Shared>,
+    stuck: &Context,
+    counts: &Arc<Counts>,
+    poll: impl FnMut(&mut TaskContext<'_>) -> bool + 'static,
+) -> JoinHandle<Output> {
+    stuck.enter(|stuck| {
+        let handle = worker::spawn(shared, counted(counts, poll), Location::caller());
+        assert_eq!(stuck.tick(), Tick::Ran);
+        assert!(!handle.is_finished());
+        handle
+    })
+}
+
+#[test]
+fn the_socket_of_a_stuck_worker_is_served() {
+    rescued(
+        "the_socket_of_a_stuck_worker_is_served",
+        Clock::new,
+        |shared, stuck, counts| {
+            let reactor = shared.workers[0].driver.reactor().clone();
+            let inside = filch_io::Handle::new(vec![reactor], filch_io::Hooks::default()).enter();
+            let io = Registered::new(Socket(None), Interest::READABLE, Kind::Other).expect("an open reactor");
+            drop(inside);
+            let line = io.get_ref().0.clone().expect("it is registered");
+            let handle = waiting(shared, stuck, counts, move |cx| io.poll_read_ready(cx).is_ready());
+            line.edge(Ready::READABLE);
+            handle
+        },
+    );
+}
+
+#[test]
+fn the_timer_of_a_stuck_worker_is_served() {
+    let paused = || {
+        let clock = Clock::pausable();
+        clock.pause();
+        clock
+    };
+    rescued(
+        "the_timer_of_a_stuck_worker_is_served",
+        paused,
+        |shared, stuck, counts| {
+            let timers = shared.workers[0].driver.timers().clone();
+            let clock = timers.clock().clone();
+            let inside = filch_timer::Handle::new(clock.clone(), vec![timers], filch_timer::Hooks::default()).enter();
+            let mut sleep = Box::pin(filch_timer::sleep(Duration::from_secs(1)));
+            drop(inside);
+            let handle = waiting(shared, stuck, counts, move |cx| sleep.as_mut().poll(cx).is_ready());
+            clock.advance(Duration::from_secs(1));
+            handle
+        },
+    );
 }
 
 /// The owner comes back from its long poll while all that it has is taken from it, and a task from outside comes in.

@@ -1,14 +1,14 @@
 //! A whole runtime, as a program has it: its threads, with the watcher's, its beginning, `block_on`, and its end.
 
 use super::harness::model;
-use super::support::{Counts, Output, counted, outcome};
+use super::support::{Counts, Output, Socket, counted, outcome};
 use crate::blocking::ThreadConfig;
 use crate::handle::Handle;
 use crate::rt::Runtime;
 use crate::scheduler::worker;
 use crate::settings::Settings;
 use crate::task::JoinHandle;
-use filch_io::{Interest, Kind, Line, Ready, Registered, Source};
+use filch_io::{Interest, Kind, Ready, Registered};
 use loom::thread;
 use std::future::poll_fn;
 use std::panic::Location;
@@ -144,19 +144,6 @@ fn a_paused_clock_does_not_jump_over_a_job() {
             sleep.await;
         });
     });
-}
-
-/// A socket of the fake kernel.
-struct Socket(Option<Line>);
-
-impl Source for Socket {
-    fn registered(&mut self, line: Line, _: Interest) {
-        self.0 = Some(line);
-    }
-
-    fn deregistered(&mut self) {
-        self.0 = None;
-    }
 }
 
 fn socket(runtime: &Runtime) -> Registered<Socket> {

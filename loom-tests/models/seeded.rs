@@ -40,6 +40,8 @@ caught! {
     started_no_fence: "StartedNoFence" by "watcher::a_running_worker_is_watched";
     rest_no_fence: "RestNoFence" by "watcher::a_running_worker_is_watched";
     rescue_loses_slot: "RescueLosesSlot" by "pool::the_slot_of_a_stuck_worker_is_served";
+    rescue_leaves_reactor: "RescueLeavesReactor" by "pool::the_socket_of_a_stuck_worker_is_served";
+    rescue_leaves_timers: "RescueLeavesTimers" by "pool::the_timer_of_a_stuck_worker_is_served";
     token_thrown_away: "TokenThrownAway" by "park::an_unpark_is_kept_for_the_next_park";
     watcher_no_recheck: "WatcherNoRecheck" by "watcher::a_running_worker_is_watched";
 }

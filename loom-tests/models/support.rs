@@ -4,6 +4,7 @@ use crate::shim::{Mutex, UnsafeCell};
 use crate::task::error::JoinError;
 use crate::task::join::JoinHandle;
 use crate::task::raw::{self, Header, Runnable, Schedule};
+use filch_io::{Interest, Line, Source};
 use loom::sync::Arc;
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -193,4 +194,17 @@ pub(crate) fn waker_of<F: Future + 'static>(
     yard.drain();
     let waker = place.borrow_mut().take().expect("the first poll leaves its waker");
     (handle, waker)
+}
+
+/// A socket of the fake kernel.
+pub(crate) struct Socket(pub(crate) Option<Line>);
+
+impl Source for Socket {
+    fn registered(&mut self, line: Line, _: Interest) {
+        self.0 = Some(line);
+    }
+
+    fn deregistered(&mut self) {
+        self.0 = None;
+    }
 }

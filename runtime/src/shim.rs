@@ -435,6 +435,10 @@ pub(crate) enum Bug {
     RestNoFence,
     /// A rescuer drops the task that it took out of the slot.
     RescueLosesSlot,
+    /// A rescuer leaves the stuck worker's reactor alone.
+    RescueLeavesReactor,
+    /// A rescuer leaves the stuck worker's timers alone.
+    RescueLeavesTimers,
     /// A thread that parks throws away the token of an unpark that came before.
     TokenThrownAway,
 }
