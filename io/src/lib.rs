@@ -107,3 +107,7 @@ pub use sys::sim;
 #[cfg(all(test, loom, not(shuttle)))]
 #[path = "../../loom-tests/io/models/mod.rs"]
 mod models;
+
+#[cfg(props)]
+#[path = "../../tests/props/io/checks.rs"]
+pub mod checks;

@@ -123,3 +123,7 @@ mod models;
 #[cfg(all(test, shuttle))]
 #[path = "../../loom-tests/shuttle/models/mod.rs"]
 mod models;
+
+#[cfg(props)]
+#[path = "../../tests/props/checks/mod.rs"]
+pub mod checks;

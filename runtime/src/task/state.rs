@@ -122,11 +122,23 @@ pub(crate) struct DropJoin {
 pub(crate) struct Complete;
 
 impl State {
-    /// A task with its first runnable, its handle and its own life.
-    const INITIAL: usize = SCHEDULED | JOIN | (2 * REF);
+    /// References that a task may have: as many as fit, and half of the word to spare for those that are counted at the same time.
+    pub(crate) const MAX_REFS: usize = isize::MAX as usize / REF;
+
+    /// A task with its first runnable, and the references of its handle and its own life.
+    const INITIAL: usize = Self::initial(2);
+
+    const fn initial(refs: usize) -> usize {
+        SCHEDULED | JOIN | (refs * REF)
+    }
 
     pub(crate) fn new() -> Self {
-        Self(AtomicUsize::new(Self::INITIAL))
+        Self::with_refs(2)
+    }
+
+    /// As [`new`](Self::new), with so many references.
+    pub(crate) fn with_refs(count: usize) -> Self {
+        Self(AtomicUsize::new(Self::initial(count)))
     }
 
     /// The holder of the runnable begins to run the task.
@@ -337,7 +349,7 @@ impl State {
     pub(crate) fn ref_inc(&self) {
         // Relaxed: the new reference comes from one that exists.
         let before = self.0.fetch_add(REF, Ordering::Relaxed);
-        if before > isize::MAX as usize {
+        if before / REF > Self::MAX_REFS {
             // So many clones can only be leaked ones; to wrap around would free the task under them.
             std::process::abort();
         }

@@ -47,6 +47,45 @@ impl When {
     }
 }
 
+/// As [`check`], with operations made of bytes, for fuzzers.
+#[allow(dead_code, reason = "for those who include this file elsewhere")]
+pub(crate) fn check_bytes(bytes: &[u8]) {
+    let mut bytes = bytes.iter().copied();
+    let mut ops = Vec::new();
+    while let Some(op) = read(&mut bytes) {
+        ops.push(op);
+    }
+    check(&ops);
+}
+
+fn read(bytes: &mut impl Iterator<Item = u8>) -> Option<Op> {
+    let op = bytes.next()?;
+    Some(match op % 16 {
+        0..=5 => Op::Insert(read_when(bytes)?),
+        6 => Op::Remove(bytes.next()?.into()),
+        7 | 8 => Op::Reset(bytes.next()?.into(), read_when(bytes)?),
+        9..=11 => Op::Turn(read_when(bytes)?),
+        12..=14 => Op::TurnToNext,
+        _ if op > 250 => Op::Clear,
+        _ => Op::Remove(bytes.next()?.into()),
+    })
+}
+
+fn read_when(bytes: &mut impl Iterator<Item = u8>) -> Option<When> {
+    let (kind, value) = (bytes.next()?, u64::from(bytes.next()?));
+    Some(match kind % 8 {
+        0..=2 => When::In(value),
+        3 | 4 => When::In((1 << (kind / 8)) + value),
+        5 | 6 => When::Rotations {
+            level: u32::from(kind / 8) % 11,
+            times: value % 3 + 1,
+            off: [-1, 0, 1][value as usize / 3 % 3],
+        },
+        _ if value < 3 => When::At(u64::MAX - value),
+        _ => When::In(value << (kind / 8)),
+    })
+}
+
 /// Does `ops` to both, and panics at the first difference.
 pub(crate) fn check(ops: &[Op]) {
     let mut pair = Pair::default();

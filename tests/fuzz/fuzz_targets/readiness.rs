@@ -1,0 +1,4 @@
+//! See the check itself.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| filch_props_io::checks::readiness(bytes));
