@@ -132,7 +132,7 @@ impl Handle {
 
     /// Runs `future` on this thread until it is done, as a guest of the runtime: its tasks, timers and sockets belong there.
     ///
-    /// On a current_thread runtime this drives nothing: some other thread has to be in [`Runtime::block_on`](crate::runtime::Runtime::block_on).
+    /// On a current_thread runtime, or a deterministic one, this drives nothing: some other thread has to be in [`Runtime::block_on`](crate::runtime::Runtime::block_on).
     ///
     /// # Panics
     ///

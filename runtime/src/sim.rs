@@ -45,7 +45,7 @@
 //!
 //! # Sockets
 //!
-//! TCP, UDP and Unix sockets that are bound and connected here belong to a simulated network of this runtime, whose [`Network`] sets latencies, cuts
+//! TCP, UDP and Unix sockets that are bound and connected here belong to a simulated network of this runtime (hyper's servers and clients run in it as they are), whose [`Network`] sets latencies, cuts
 //! hosts off from each other and resets connections. Nothing of it leaves the process. Real descriptors (`from_std`, `AsyncFd`, signals) and the lookup
 //! of names other than `localhost` give [`Unsupported`](std::io::ErrorKind::Unsupported).
 //!

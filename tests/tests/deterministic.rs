@@ -311,17 +311,11 @@ fn a_panic_in_a_task_is_its_handles() {
 
 #[test]
 fn what_is_left_is_dropped_with_the_runtime() {
-    struct Count(Arc<AtomicUsize>);
-    impl Drop for Count {
-        fn drop(&mut self) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
     let drops = Arc::new(AtomicUsize::new(0));
     let runtime = runtime(9);
     runtime.block_on(async {
         for _ in 0..10 {
-            let count = Count(drops.clone());
+            let count = OnDrop(drops.clone());
             filch::spawn(async move {
                 let _count = count;
                 pending::<()>().await;
@@ -604,5 +598,30 @@ mod sockets {
             });
         });
         assert!(text.starts_with("deadlock"), "{text}");
+    }
+}
+
+#[test]
+fn a_runtime_dropped_inside_async_code_says_why() {
+    let outer = Builder::new_current_thread().build().unwrap();
+    for outer in [outer, runtime(1)] {
+        let inner = runtime(2);
+        let dropped = Arc::new(AtomicUsize::new(0));
+        let count = OnDrop(dropped.clone());
+        inner.spawn(async move {
+            let _count = count;
+            pending::<()>().await;
+        });
+        let text = message(|| outer.block_on(async move { drop(inner) }));
+        assert!(text.contains("was dropped inside a task or a `block_on`"), "{text}");
+        assert_eq!(dropped.load(Ordering::Relaxed), 1);
+    }
+}
+
+struct OnDrop(Arc<AtomicUsize>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
