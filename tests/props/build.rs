@@ -3,5 +3,9 @@
 fn main() {
     println!("cargo::rustc-cfg=props");
     println!("cargo::rustc-check-cfg=cfg(props)");
+    // The sources name them; here they are never on, also not with `--all-features`, so they are no features of this package.
+    println!(
+        "cargo::rustc-check-cfg=cfg(feature, values(\"tokio-io\", \"tokio-sync\", \"macros\", \"signal\", \"hyper\", \"futures-io\"))"
+    );
     println!("cargo::rerun-if-changed=build.rs");
 }
