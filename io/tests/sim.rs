@@ -42,6 +42,8 @@ async fn pair() -> (TcpStream, TcpStream) {
 fn everything_takes_its_time_exactly() {
     let sim = Simulated::new(1);
     sim.network.set_latency(10 * MS, 10 * MS);
+    fn is_for_any_thread<T: Send + Sync>(_: &T) {}
+    is_for_any_thread(&sim.network);
     sim.block_on(async {
         let listener = TcpListener::bind("10.0.0.1:80").await.unwrap();
         let connect = async {
@@ -271,6 +273,24 @@ fn a_partition_lasts_until_the_repair() {
     assert_eq!((&buf[..4], sim.elapsed()), (&b"back"[..], cut + 10 * MS));
     sim.block_on(waiting).unwrap();
     assert_eq!(sim.elapsed(), cut + 20 * MS);
+}
+
+#[test]
+fn a_repair_makes_nothing_faster() {
+    let sim = Simulated::new(1);
+    let (mut client, mut server) = sim.block_on(pair_at("10.0.0.1:80"));
+    let here = ip("10.0.0.1");
+    sim.network.partition(here, here);
+    sim.block_on(client.write_all(b"a")).unwrap();
+    assert_eq!(sim.run(server.readable()).unwrap_err(), Stuck);
+    sim.network.set_latency(100 * MS, 100 * MS);
+    sim.block_on(client.write_all(b"b")).unwrap();
+    sim.network.set_latency(10 * MS, 10 * MS);
+    sim.network.repair(here, here);
+    sim.block_on(server.read_exact(&mut [0])).unwrap();
+    assert_eq!(sim.elapsed(), 10 * MS);
+    sim.block_on(server.read_exact(&mut [0])).unwrap();
+    assert_eq!(sim.elapsed(), 100 * MS, "this one was never held up");
 }
 
 #[test]

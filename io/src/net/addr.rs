@@ -16,7 +16,8 @@ pub trait ToSocketAddrs: sealed::Sealed {}
 ///
 /// # Errors
 ///
-/// If the text is not a host and a port, or the host is not known.
+/// If the text is not a host and a port, or the host is not known. A [simulated](crate::sim) network knows `localhost` only, and
+/// says `Unsupported` to other names.
 ///
 /// # Panics
 ///

@@ -16,6 +16,8 @@ use crate::sim::socket::Socket as End;
 
 /// A TCP socket that is not connected yet and does not listen yet: the time to set its options.
 ///
+/// It can be made outside of a runtime, but for a [simulated](crate::sim) one it must be made inside.
+///
 /// ```no_run
 /// # async fn example() -> std::io::Result<()> {
 /// use filch_io::net::TcpSocket;

@@ -8,10 +8,11 @@ use std::net::SocketAddr;
 
 use rustix::io::Errno;
 
+use crate::sim::entry::Kind;
 use crate::sim::listener::Listener;
 use crate::sim::name::Name;
 use crate::sim::ports::{source, target, wildcard};
-use crate::sim::state::{Event, Kind, State};
+use crate::sim::state::{Event, State};
 use crate::sim::stream::{Phase, Segment, Stream};
 use crate::sim::wire::{is_cut_off, send, send_syn};
 
@@ -67,7 +68,7 @@ pub(crate) fn connect(state: &mut State, id: u64, address: SocketAddr) -> Result
     let local = SocketAddr::from((source(own_ip, remote.ip()), bound.map_or(0, |bound| bound.port())));
     if bound != Some(local) {
         if let Some(bound) = bound {
-            state.tcp.release(bound);
+            state.tcp.release(bound, id);
         }
         let local = state.tcp.bind(local, id).map_err(|_| Errno::ADDRNOTAVAIL)?;
         own(state, id, local);

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use rustix::io::Errno;
 
 use crate::sim::connect::own;
+use crate::sim::entry::Kind;
 use crate::sim::ports::{source, target};
-use crate::sim::state::{Event, Flight, Kind, State};
+use crate::sim::state::{Event, Flight, State};
 use crate::sim::udp::{LONGEST, Udp};
 
 /// A UDP socket at `address`.
@@ -30,7 +31,7 @@ pub(crate) fn connect(state: &mut State, id: u64, address: SocketAddr) -> Result
     let bound = state.socket(id).and_then(|socket| socket.local);
     if bound != Some(local) {
         // As in Linux, who was bound to all addresses is bound to the one that leads there.
-        bound.into_iter().for_each(|bound| state.udp.release(bound));
+        bound.into_iter().for_each(|bound| state.udp.release(bound, id));
         let local = state.udp.bind(local, id)?;
         own(state, id, local);
     }

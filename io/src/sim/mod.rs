@@ -55,7 +55,7 @@
 //!
 //! Everything that a program notices of loopback sockets should be: errors and when they come, half-closed connections,
 //! resets, backlogs, edges of readiness, finite buffers (64 KiB for each direction of a stream, 208 KiB for a UDP socket,
-//! eleven datagrams for a Unix one).
+//! eleven datagrams for a Unix one, or 208 KiB between two that are connected to each other).
 //!
 //! # What is not
 //!
@@ -64,10 +64,11 @@
 //! - A wildcard address stands for its own family only: `[::]` does not take IPv4.
 //! - There is no TIME_WAIT, and no option changes who may bind: `SO_REUSEADDR` and `SO_REUSEPORT` are remembered without
 //!   effect. So are all other options but a linger of zero; data never meets the socket that remembers them.
-//! - There is no multicast, no broadcast, no urgent data, and no passing of descriptors.
+//! - There is no multicast, no broadcast, no urgent data, and no passing of descriptors. Nobody connects to himself.
+//! - Nothing times out: in a partition, connecting and sending wait for the repair.
 //! - Connecting to a full backlog waits until there is room, and then goes on at once.
 //! - Names of Unix sockets are only names: no file is made, no permission is asked for, paths are compared as they are
-//!   written, and the name is free again when its socket is dropped.
+//!   written, the name is free again when its socket is dropped, and nobody gets a name unasked.
 //! - A descriptor ([`AsFd`](std::os::fd::AsFd)) is one of a socket of the system that is not connected to anything. Options can be
 //!   set through it. What reads or writes through it bypasses the simulation and fails.
 //! - Only the sockets in `net` are simulated. What brings a descriptor of its own is refused with
@@ -77,6 +78,7 @@
 mod connect;
 mod datagram;
 mod deliver;
+mod entry;
 mod listener;
 mod local;
 pub(crate) mod name;

@@ -33,9 +33,12 @@ impl Ports {
         Ok((ip, port).into())
     }
 
-    /// Nobody has `address` any more.
-    pub(crate) fn release(&mut self, address: SocketAddr) {
-        self.taken.remove(&(address.port(), address.ip()));
+    /// Socket `id` does not have `address` any more.
+    pub(crate) fn release(&mut self, address: SocketAddr, id: u64) {
+        let key = (address.port(), address.ip());
+        if self.taken.get(&key) == Some(&id) {
+            self.taken.remove(&key);
+        }
     }
 
     /// Who gets what is sent to `address`.
@@ -118,7 +121,9 @@ mod tests {
         assert_eq!(ports.find(at("[::1]:80")), Some(3));
         assert_eq!(ports.find(at("[::2]:80")), None);
         assert_eq!(ports.find(at("10.0.0.2:81")), Some(5));
-        ports.release(at("0.0.0.0:80"));
+        ports.release(at("0.0.0.0:80"), 2);
+        assert_eq!(ports.find(at("10.9.9.9:80")), Some(1), "it is not his");
+        ports.release(at("0.0.0.0:80"), 1);
         assert_eq!(ports.find(at("10.9.9.9:80")), None);
     }
 
@@ -133,7 +138,7 @@ mod tests {
             Ok(at("0.0.0.0:49154")),
             "the lower ones are taken"
         );
-        ports.release(at("127.0.0.1:49152"));
+        ports.release(at("127.0.0.1:49152"), 1);
         for port in 49155..=u16::MAX {
             assert_eq!(ports.bind(at("127.0.0.1:0"), 5).unwrap().port(), port);
         }

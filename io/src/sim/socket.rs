@@ -9,9 +9,10 @@ use std::os::unix::net::SocketAddr as UnixAddr;
 use rustix::io::Errno;
 
 use crate::ready::Interest;
+use crate::sim::entry::{Kind, Registration};
 use crate::sim::name::Name;
 use crate::sim::network::{Network, Queue};
-use crate::sim::state::{Kind, Registration, State};
+use crate::sim::state::State;
 use crate::sim::{connect, datagram, transfer, unix_datagram};
 
 /// Dropping it closes it, as a descriptor does.

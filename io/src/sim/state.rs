@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use crate::ready::{Interest, Ready};
+use crate::ready::Ready;
+use crate::sim::entry::{Due, Kind, Registration, Socket, Told};
 use crate::sim::listener::Listener;
 use crate::sim::local::Local;
 use crate::sim::name::Name;
@@ -16,9 +17,6 @@ use crate::sim::readiness::Look;
 use crate::sim::rules::Rules;
 use crate::sim::stream::Stream;
 use crate::sim::udp::Udp;
-
-/// Its place in time, and among all that is due at the same time.
-pub(crate) type Due = (Instant, u64);
 
 /// What is under way.
 #[derive(Debug)]
@@ -64,51 +62,6 @@ pub(crate) enum Event {
     Reset,
     Cut,
     Mended,
-}
-
-#[derive(Debug)]
-pub(crate) struct Socket {
-    /// Where its readiness goes.
-    registration: Option<Registration>,
-    told: Told,
-    /// Its own address of IP, if it has one, and whether that stands in the table of addresses in its name.
-    pub(crate) local: Option<SocketAddr>,
-    pub(crate) owns_local: bool,
-    pub(crate) remote: Option<SocketAddr>,
-    /// The same for Unix.
-    pub(crate) name: Option<Name>,
-    pub(crate) owns_name: bool,
-    pub(crate) remote_name: Option<Name>,
-    pub(crate) kind: Kind,
-}
-
-#[derive(Debug)]
-pub(crate) enum Kind {
-    /// A TCP socket that neither connects nor listens yet.
-    Fresh {
-        is_v4: bool,
-    },
-    Listener(Listener),
-    Stream(Stream),
-    Udp(Udp),
-    Local(Local),
-}
-
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Registration {
-    pub(crate) reactor: u64,
-    pub(crate) token: usize,
-    pub(crate) interest: Interest,
-}
-
-/// Does its reactor know that there is something to see?
-#[derive(Debug, Clone, Copy)]
-enum Told {
-    No,
-    /// It will be told then.
-    Soon(Due),
-    /// It stands in the reactor's queue.
-    Yes,
 }
 
 #[derive(Debug)]
@@ -163,18 +116,7 @@ impl State {
 
     pub(crate) fn open(&mut self, kind: Kind) -> u64 {
         self.last_id += 1;
-        let socket = Socket {
-            registration: None,
-            told: Told::No,
-            local: None,
-            owns_local: false,
-            remote: None,
-            name: None,
-            owns_name: false,
-            remote_name: None,
-            kind,
-        };
-        self.sockets.insert(self.last_id, socket);
+        self.sockets.insert(self.last_id, Socket::new(kind));
         self.note(Event::Opened, self.last_id, 0);
         self.last_id
     }
@@ -238,7 +180,7 @@ impl State {
             } else {
                 &mut self.tcp
             };
-            ports.release(local);
+            ports.release(local, id);
         }
         if let (Some(name), true) = (&socket.name, socket.owns_name) {
             self.names.remove(name);
@@ -246,6 +188,7 @@ impl State {
         if let Kind::Stream(stream) = &socket.kind {
             self.recall(stream.first_arrival());
         }
+        self.held_syns.retain(|&held| held != id);
         self.note(Event::Closed, id, 0);
         Some(socket)
     }

@@ -3,9 +3,10 @@
 use rustix::io::Errno;
 
 use crate::sim::connect::own_name;
+use crate::sim::entry::Kind;
 use crate::sim::local::{LONGEST, Local};
 use crate::sim::name::Name;
-use crate::sim::state::{Event, Kind, State};
+use crate::sim::state::{Event, State};
 
 /// A socket without a name.
 pub(crate) fn open(state: &mut State) -> u64 {

@@ -26,6 +26,7 @@ pub(crate) fn send_after(state: &mut State, to: u64, delay: Duration, segment: S
     let Some(stream) = state.stream(to) else {
         return;
     };
+    // The order is kept by the queue; this makes the time that of the arrival.
     let last = stream.arriving.back().map_or(time, |(last, ..)| *last);
     let due = (time.max(last), order);
     stream.arriving.push_back((due.0, due.1, segment));
