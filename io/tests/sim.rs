@@ -311,10 +311,12 @@ fn datagrams_are_lost_in_a_partition() {
         third.recv(&mut []).await.unwrap();
         time += 10 * MS;
         assert_eq!(sim.elapsed(), time);
+        // What is sent now is lost, though the repair comes before it would arrive.
+        send(b"too early").await;
         sim.network.repair(ip("10.0.0.2"), ip("10.0.0.1"));
         send(b"after").await;
         let mut buf = [0; 16];
-        assert_eq!(one.recv(&mut buf).await.unwrap(), 5, "neither the first nor the second");
+        assert_eq!(one.recv(&mut buf).await.unwrap(), 5, "none of the others");
     });
 }
 
@@ -679,6 +681,70 @@ fn the_trace_tells_what_happened() {
     );
 }
 
+#[test]
+fn each_thing_that_happens_is_in_the_trace() {
+    let sim = Simulated::new(1);
+    let mut last = sim.network.trace();
+    let mut changed = |what: &str| {
+        let trace = sim.network.trace();
+        assert_ne!(trace, last, "{what}");
+        last = trace;
+    };
+    sim.network.set_latency(MS, MS);
+    let listener = sim.block_on(TcpListener::bind("127.0.0.1:80")).unwrap();
+    changed("listen");
+    let mut client = sim.block_on(TcpStream::connect("127.0.0.1:80")).unwrap();
+    changed("connect");
+    let (mut server, _) = sim.block_on(listener.accept()).unwrap();
+    changed("accept");
+    sim.turn();
+    changed("tell");
+    for (here, there) in [(&client, &server), (&server, &client)] {
+        here.try_write(b"abc").unwrap();
+        changed("write");
+        sim.advance_to(sim.now() + MS);
+        changed("arrive");
+        sim.turn();
+        changed("tell");
+        there.try_read(&mut [0; 2]).unwrap();
+        changed("read");
+    }
+    for end in [&mut client, &mut server] {
+        sim.block_on(end.shutdown()).unwrap();
+        changed("shutdown");
+    }
+    drop(client);
+    changed("close");
+    sim.network.reset(server.local_addr().unwrap());
+    changed("reset");
+    sim.network.partition(ip("10.0.0.1"), ip("10.0.0.2"));
+    changed("partition");
+    sim.network.repair(ip("10.0.0.1"), ip("10.0.0.2"));
+    changed("repair");
+    let (one, other) = (UdpSocket::bind("127.0.0.1:7"), UdpSocket::bind("127.0.0.1:8"));
+    let (one, other) = (sim.block_on(one).unwrap(), sim.block_on(other).unwrap());
+    changed("bind");
+    for (here, there, port) in [(&one, &other, 8), (&other, &one, 7)] {
+        sim.block_on(here.send_to(b"abc", ("127.0.0.1", port))).unwrap();
+        changed("send");
+        sim.advance_to(sim.now() + MS);
+        changed("arrive");
+        sim.block_on(there.recv(&mut [0; 8])).unwrap();
+        changed("receive");
+    }
+    let (one, other) = {
+        let _inside = sim.enter();
+        UnixDatagram::pair().unwrap()
+    };
+    changed("open");
+    sim.block_on(one.send(b"abc")).unwrap();
+    changed("send");
+    sim.block_on(other.recv(&mut [0; 8])).unwrap();
+    changed("receive");
+    one.shutdown(std::net::Shutdown::Write).unwrap();
+    changed("shutdown");
+}
+
 // Addresses.
 
 #[test]
@@ -1037,6 +1103,27 @@ fn sockets_may_be_dropped_with_an_event_under_way() {
             .iter()
             .all(|reactor| reactor.load() == 0 && !reactor.has_events())
     );
+}
+
+#[test]
+fn what_a_dropped_socket_would_have_heard_is_not_under_way() {
+    let sim = Simulated::new(3);
+    sim.network.set_readiness_delay(5 * MS);
+    let (mut one, other) = {
+        let _inside = sim.enter();
+        UnixStream::pair().unwrap()
+    };
+    sim.block_on(one.writable()).unwrap();
+    sim.block_on(one.write_all(b"x")).unwrap();
+    while let Some(due) = sim.network.next_due() {
+        sim.advance_to(due);
+        sim.turn();
+    }
+    sim.block_on(one.write_all(b"x")).unwrap();
+    assert!(sim.network.next_due().is_some(), "the other end is to hear of it");
+    drop(one);
+    drop(other);
+    assert_eq!(sim.network.next_due(), None);
 }
 
 #[test]
