@@ -7,7 +7,7 @@ mod support;
 
 use std::fmt::Debug;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::path::PathBuf;
 use std::pin::pin;
@@ -34,7 +34,7 @@ impl Seen {
         match result {
             Ok(value) => self.note(what, value),
             // Whether it was the readiness or the socket that said so is a question of time.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.note(what, error.kind()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.note(what, error.kind()),
             Err(error) => self.note(what, (error.kind(), error.raw_os_error())),
         }
     }
@@ -910,4 +910,277 @@ fn own_addresses_of_ip() {
         let ips: [IpAddr; 2] = [client.local_addr().unwrap().ip(), client.peer_addr().unwrap().ip()];
         seen.note("there", ips);
     });
+}
+
+/// Two worlds in which events are taken by hand, so that both are in step: over loopback, what is sent has arrived when the
+/// call returns.
+mod at_random {
+    use std::time::Instant;
+
+    use filch_io::sim::Network;
+    use filch_io::{Handle, Hooks, Reactor};
+
+    use super::*;
+
+    const ALL: Interest = Interest::READABLE.add(Interest::WRITABLE).add(Interest::ERROR);
+
+    /// The same numbers for both.
+    struct Numbers(u64);
+
+    impl Numbers {
+        fn below(&mut self, end: u64) -> u64 {
+            self.0 = self
+                .0
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % end
+        }
+
+        fn length(&mut self) -> usize {
+            [0, 1, 3, 100, 1_000][self.below(5) as usize]
+        }
+    }
+
+    fn turn(reactor: &Reactor) {
+        reactor.turn(Some(Duration::ZERO), &mut Vec::new()).unwrap();
+    }
+
+    /// Does what `seed` says on both ends of a stream; what it saw.
+    macro_rules! run {
+        ($seed:expr, $reactor:expr, $pair:expr, $linger:expr) => {{
+            let (mut numbers, mut seen) = (Numbers($seed), Seen::default());
+            let (one, other) = $pair;
+            let mut ends = [Some(one), Some(other)];
+            turn($reactor);
+            for _ in 0..24 {
+                let (which, what) = (numbers.below(2) as usize, numbers.below(16));
+                let length = numbers.length();
+                let Some(end) = &mut ends[which] else {
+                    continue;
+                };
+                let said = format!("{which} {what} {length}");
+                match what {
+                    0..=3 => seen.result(&format!("{said} write"), end.try_write(&vec![7; length])),
+                    4..=7 => seen.result(&format!("{said} read"), end.try_read(&mut vec![0; length])),
+                    8 => seen.result(&format!("{said} shutdown"), support::block_on(end.shutdown())),
+                    9 => seen.result(
+                        &format!("{said} error"),
+                        end.take_error().map(|error| error.map(|error| error.kind())),
+                    ),
+                    10 => seen.result(&format!("{said} peer"), end.peer_addr().map(drop)),
+                    11 => {
+                        ends[which] = None;
+                        seen.note(&said, "dropped");
+                    }
+                    12 => {
+                        $linger(end);
+                        ends[which] = None;
+                        seen.note(&said, "reset");
+                    }
+                    _ => {
+                        let mut ready = pin!(end.ready(ALL));
+                        seen.note(&format!("{said} ready"), format!("{:?}", poll_once(ready.as_mut())));
+                    }
+                }
+                turn($reactor);
+            }
+            seen
+        }};
+    }
+
+    fn real() -> (Reactor, Handle) {
+        let reactor = Reactor::new().unwrap();
+        (reactor.clone(), Handle::new(vec![reactor], Hooks::default()))
+    }
+
+    fn simulated() -> (Reactor, Handle) {
+        let network = Network::new(1, Instant::now());
+        let reactor = Reactor::simulated(&network);
+        let handle = Handle::simulated(network, vec![reactor.clone()], Hooks::default());
+        (reactor, handle)
+    }
+
+    fn tcp(seed: u64, (reactor, handle): &(Reactor, Handle)) -> Seen {
+        let _inside = handle.enter();
+        let mut connect = Box::pin(pair());
+        let ends = loop {
+            if let Poll::Ready(ends) = poll_once(connect.as_mut()) {
+                break ends;
+            }
+            turn(reactor);
+        };
+        // Else Linux keeps small data back until it hears of what it sent before.
+        ends.0.set_nodelay(true).unwrap();
+        ends.1.set_nodelay(true).unwrap();
+        run!(seed, reactor, ends, |end: &TcpStream| end.set_zero_linger().unwrap())
+    }
+
+    fn unix(seed: u64, (reactor, handle): &(Reactor, Handle)) -> Seen {
+        let _inside = handle.enter();
+        run!(seed, reactor, UnixStream::pair().unwrap(), |_: &UnixStream| ())
+    }
+
+    /// Three sockets that send to each other, be they there or not.
+    fn udp_sockets(seed: u64, (reactor, handle): &(Reactor, Handle)) -> Seen {
+        let _inside = handle.enter();
+        let (mut numbers, mut seen) = (Numbers(seed), Seen::default());
+        // Ports that no other test is given, at an address that no other process uses.
+        let [high, low] = (std::process::id() as u16).to_be_bytes();
+        let address = |slot: usize| SocketAddr::from(([127, 77, high, low], 20_000 + slot as u16));
+        let open = |slot: usize| support::block_on(UdpSocket::bind(address(slot)));
+        let mut sockets = [0, 1, 2].map(|slot| Some(open(slot).unwrap()));
+        turn(reactor);
+        for _ in 0..30 {
+            let (which, target, what) = (numbers.below(3) as usize, numbers.below(3) as usize, numbers.below(16));
+            let length = numbers.length();
+            let said = format!("{which} {what} {target} {length}");
+            let Some(socket) = &sockets[which] else {
+                if what < 8 {
+                    sockets[which] = Some(open(which).unwrap());
+                    turn(reactor);
+                }
+                continue;
+            };
+            let mut buf = vec![0; length];
+            let known = |(length, sender): (usize, SocketAddr)| (length, sender.port(), sender.ip() == address(0).ip());
+            match what {
+                0..=3 => seen.result(&format!("{said} send to"), socket.try_send_to(&buf, address(target))),
+                4 => seen.result(&format!("{said} send"), socket.try_send(&buf)),
+                5..=8 => seen.result(&format!("{said} recv"), socket.try_recv_from(&mut buf).map(known)),
+                9 => seen.result(&format!("{said} peek"), socket.try_peek_from(&mut buf).map(known)),
+                10 => seen.result(
+                    &format!("{said} connect"),
+                    support::block_on(socket.connect(address(target))),
+                ),
+                11 => seen.result(
+                    &format!("{said} peer"),
+                    socket.peer_addr().map(|peer| peer == address(target)),
+                ),
+                12 => seen.result(
+                    &format!("{said} error"),
+                    socket.take_error().map(|error| error.map(|error| error.kind())),
+                ),
+                13 => {
+                    sockets[which] = None;
+                    seen.note(&said, "dropped");
+                }
+                _ => {
+                    let mut ready = pin!(socket.ready(ALL));
+                    seen.note(&format!("{said} ready"), format!("{:?}", poll_once(ready.as_mut())));
+                }
+            }
+            turn(reactor);
+        }
+        seen
+    }
+
+    /// The same for Unix.
+    fn unix_sockets(seed: u64, (reactor, handle): &(Reactor, Handle)) -> Seen {
+        let _inside = handle.enter();
+        let (mut numbers, mut seen) = (Numbers(seed), Seen::default());
+        let places = [Place::new(), Place::new(), Place::new()];
+        let mut sockets = [0, 1, 2].map(|slot: usize| Some(UnixDatagram::bind(&places[slot]).unwrap()));
+        turn(reactor);
+        for _ in 0..60 {
+            let (which, target, what) = (numbers.below(3) as usize, numbers.below(3) as usize, numbers.below(18));
+            let length = numbers.length();
+            let said = format!("{which} {what} {target} {length}");
+            let Some(socket) = &sockets[which] else {
+                if what < 8 {
+                    sockets[which] = Some(UnixDatagram::bind(&places[which]).unwrap());
+                    turn(reactor);
+                }
+                continue;
+            };
+            let mut buf = vec![0; length];
+            let slot = |address: filch_io::net::unix::SocketAddr| {
+                places
+                    .iter()
+                    .position(|place| address.as_pathname() == Some(place.as_ref()))
+            };
+            match what {
+                0..=5 => {
+                    let sent = socket.try_send_to(&buf, &places[target]);
+                    let is_full = sent.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+                    seen.result(&format!("{said} send to"), sent);
+                    if is_full {
+                        // What it can send to others then is different on purpose.
+                        return seen;
+                    }
+                }
+                6 | 7 => {
+                    // Which of the two comes first depends on the version of Linux.
+                    let sent = socket.try_send(&buf).map_err(|error| match error.kind() {
+                        ErrorKind::NotConnected => ErrorKind::BrokenPipe.into(),
+                        ErrorKind::BrokenPipe => error.kind().into(),
+                        _ => error,
+                    });
+                    seen.result(&format!("{said} send"), sent);
+                }
+                8..=10 => {
+                    let received = socket
+                        .try_recv_from(&mut buf)
+                        .map(|(length, sender)| (length, slot(sender)));
+                    seen.result(&format!("{said} recv"), received);
+                }
+                11 => seen.result(&format!("{said} connect"), socket.connect(&places[target])),
+                12 => seen.result(&format!("{said} peer"), socket.peer_addr().map(slot)),
+                13 => {
+                    sockets[which] = None;
+                    let _ = std::fs::remove_file(&places[which]);
+                    seen.note(&said, "dropped");
+                }
+                // Not the reading direction: it stays readable then, and each of the sender's own attempts tells it so again.
+                14 if target == 0 => seen.result(&format!("{said} shutdown"), socket.shutdown(Shutdown::Write)),
+                _ => {
+                    let mut ready = pin!(socket.ready(ALL));
+                    seen.note(&format!("{said} ready"), format!("{:?}", poll_once(ready.as_mut())));
+                }
+            }
+            turn(reactor);
+        }
+        seen
+    }
+
+    fn compare(scenario: fn(u64, &(Reactor, Handle)) -> Seen) {
+        let (real, simulated) = (real(), simulated());
+        let mut all = 0;
+        for seed in 0..2_000 {
+            let (real, simulated) = (scenario(seed, &real), scenario(seed, &simulated));
+            all += real.0.len();
+            let first = real
+                .0
+                .iter()
+                .zip(&simulated.0)
+                .position(|(real, simulated)| real != simulated);
+            let upto = |seen: &Seen| seen.0[..=first.unwrap_or(seen.0.len() - 1)].join("\n");
+            assert!(
+                real == simulated,
+                "seed {seed}\nreal:\n{}\n\nsimulated:\n{}",
+                upto(&real),
+                upto(&simulated)
+            );
+        }
+        assert!(all > 20_000, "{all}");
+    }
+
+    #[test]
+    fn tcp_streams() {
+        compare(tcp);
+    }
+
+    #[test]
+    fn unix_streams() {
+        compare(unix);
+    }
+
+    #[test]
+    fn udp() {
+        compare(udp_sockets);
+    }
+
+    #[test]
+    fn unix_datagrams() {
+        compare(unix_sockets);
+    }
 }

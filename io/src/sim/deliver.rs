@@ -6,6 +6,7 @@ use crate::sim::connect::{complete, give_up, knock};
 use crate::sim::datagram;
 use crate::sim::state::{Event, Flight, State};
 use crate::sim::stream::{Phase, Segment};
+use crate::sim::transfer::has_peer;
 use crate::sim::wire::{arrive, send};
 
 /// Lets everything arrive that is due by `until`, in its order, each at its own time, and what follows from it.
@@ -55,10 +56,7 @@ fn receive(state: &mut State, id: u64, segment: Segment) {
         }
         Segment::Data(data) => stream.receive(&data),
         Segment::Fin => stream.read_ended = true,
-        Segment::Reset => match stream.phase {
-            Phase::HalfOpen { listener } => return give_up(state, id, listener),
-            _ => stream.receive_reset(),
-        },
+        Segment::Reset => return receive_reset(state, id),
         Segment::Window(room) => changed = stream.receive_room(room),
         Segment::Gone { unread } => stream.receive_gone(unread),
     }
@@ -66,4 +64,21 @@ fn receive(state: &mut State, id: u64, segment: Segment) {
     if changed {
         state.mark(id);
     }
+}
+
+/// An end hears that its connection is gone.
+fn receive_reset(state: &mut State, id: u64) {
+    let phase = state.stream(id).map(|stream| stream.phase);
+    if let Some(Phase::HalfOpen { listener }) = phase {
+        return give_up(state, id, listener);
+    }
+    // What has ended both ways is beyond being reset.
+    if phase != Some(Phase::Connecting) && !has_peer(state, id) {
+        return;
+    }
+    if let Some(stream) = state.stream(id) {
+        stream.receive_reset();
+    }
+    state.note(Event::Arrived, id, 0);
+    state.mark(id);
 }

@@ -65,6 +65,9 @@
 //! - There is no TIME_WAIT, and no option changes who may bind: `SO_REUSEADDR` and `SO_REUSEPORT` are remembered without
 //!   effect. So are all other options but a linger of zero; data never meets the socket that remembers them.
 //! - There is no multicast, no broadcast, no urgent data, and no passing of descriptors. Nobody connects to himself.
+//! - A Unix datagram socket that finds the queue of a receiver full is not writable until there is room, for others neither. (In
+//!   Linux it is, unless it is connected, so whoever waits for room runs in circles.)
+//! - Small data is never kept back, as if every TCP stream had `TCP_NODELAY`.
 //! - Nothing times out: in a partition, connecting and sending wait for the repair.
 //! - Connecting to a full backlog waits until there is room, and then goes on at once.
 //! - Names of Unix sockets are only names: no file is made, no permission is asked for, paths are compared as they are

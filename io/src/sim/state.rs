@@ -166,7 +166,8 @@ impl State {
         match &mut self.sockets.get_mut(&id)?.kind {
             Kind::Stream(stream) => stream.error.take(),
             Kind::Udp(udp) => udp.error.take(),
-            Kind::Fresh { .. } | Kind::Listener(_) | Kind::Local(_) => None,
+            Kind::Local(local) => local.error.take(),
+            Kind::Fresh { .. } | Kind::Listener(_) => None,
         }
     }
 
@@ -342,7 +343,7 @@ impl State {
             _ => None,
         };
         if let Some(peer) = peer.and_then(|peer| self.local(peer)) {
-            peer.waiting.insert(id);
+            peer.keep_waiting(id);
         }
     }
 
@@ -357,7 +358,10 @@ impl State {
     }
 
     fn is_full(&self, peer: Option<u64>, sender: u64) -> bool {
-        let peer = peer.and_then(|peer| self.sockets.get(&peer));
-        peer.is_some_and(|peer| matches!(&peer.kind, Kind::Local(local) if local.is_full(sender)))
+        let full = |peer: u64| match self.sockets.get(&peer).map(|peer| &peer.kind) {
+            Some(Kind::Local(local)) => local.is_full(peer, sender),
+            _ => false,
+        };
+        peer.is_some_and(full)
     }
 }

@@ -91,8 +91,10 @@ pub(crate) fn close(state: &mut State, id: u64, abort: bool) {
     let mut arriving = stream.arriving.iter();
     let data = arriving.find(|(.., segment)| matches!(segment, Segment::Data(_)));
     let data = data.map(|(time, ..)| *time);
+    // A TCP connection that has ended both ways is over, and whoever drops its end says nothing more.
+    let is_over = was_closed || (is_tcp && !is_connecting && !has_peer(state, id));
     state.remove(id);
-    let Some(peer) = peer.filter(|_| !was_closed) else {
+    let Some(peer) = peer.filter(|_| !is_over) else {
         return;
     };
     if !is_tcp {

@@ -1,10 +1,12 @@
 //! Unix datagrams at work. They arrive at once, in order, and none is lost: who finds the receiver's queue full waits.
 
+use std::collections::BTreeSet;
+
 use rustix::io::Errno;
 
 use crate::sim::connect::own_name;
 use crate::sim::entry::Kind;
-use crate::sim::local::{LONGEST, Local};
+use crate::sim::local::{LONGEST, Letter, Local};
 use crate::sim::name::Name;
 use crate::sim::state::{Event, State};
 
@@ -38,7 +40,10 @@ pub(crate) fn pair(state: &mut State) -> (u64, u64) {
 pub(crate) fn connect(state: &mut State, id: u64, name: &Name) -> Result<(), Errno> {
     let peer = find(state, id, name)?;
     let local = state.local(id).ok_or(Errno::BADF)?;
-    local.peer = Some(peer);
+    let previous = local.peer.replace(peer).filter(|&previous| previous != peer);
+    if let Some(previous) = previous {
+        part(state, id, previous);
+    }
     if let Some(socket) = state.socket_mut(id) {
         socket.remote_name = Some(name.clone());
     }
@@ -50,20 +55,25 @@ pub(crate) fn connect(state: &mut State, id: u64, name: &Name) -> Result<(), Err
 pub(crate) fn send(state: &mut State, id: u64, data: &[u8], to: Option<&Name>) -> Result<usize, Errno> {
     let local = state.local(id).ok_or(Errno::BADF)?;
     let (write_ended, peer) = (local.write_ended, local.peer);
+    // The order of the questions is that of Linux (6.18).
     if data.len() > LONGEST {
         return Err(Errno::MSGSIZE);
+    }
+    if let Some(error) = state.local(id).and_then(|local| local.error.take()) {
+        return Err(error);
+    }
+    if write_ended {
+        return Err(Errno::PIPE);
     }
     let receiver_id = match (to, peer) {
         (Some(name), _) => find(state, id, name)?,
         (None, Some(peer)) => peer,
         (None, None) => return Err(Errno::NOTCONN),
     };
-    if write_ended {
-        return Err(Errno::PIPE);
-    }
     let Some(receiver) = state.local(receiver_id) else {
         // The peer is gone, and with it the connection.
         forget_peer(state, id);
+        part(state, id, receiver_id);
         return Err(Errno::CONNREFUSED);
     };
     if !receiver.takes_from(id) {
@@ -72,13 +82,17 @@ pub(crate) fn send(state: &mut State, id: u64, data: &[u8], to: Option<&Name>) -
     if receiver.read_ended {
         return Err(Errno::PIPE);
     }
-    if receiver.is_full(id) {
-        receiver.waiting.insert(id);
+    if receiver.is_full(receiver_id, id) {
+        receiver.keep_waiting(id);
         return Err(Errno::WOULDBLOCK);
     }
-    let name = state.socket(id).and_then(|socket| socket.name.clone());
+    let letter = Letter {
+        data: data.to_vec(),
+        source: state.socket(id).and_then(|socket| socket.name.clone()),
+        sender: id,
+    };
     if let Some(receiver) = state.local(receiver_id) {
-        receiver.receive(data.to_vec(), name);
+        receiver.receive(letter);
     }
     state.note(Event::Sent, id, data.len());
     state.trace.bytes(data);
@@ -89,13 +103,15 @@ pub(crate) fn send(state: &mut State, id: u64, data: &[u8], to: Option<&Name>) -
 /// The first datagram and who sent it; it goes away if `take` says so.
 pub(crate) fn recv(state: &mut State, id: u64, take: bool) -> Result<(Vec<u8>, Option<Name>), Errno> {
     let local = state.local(id).ok_or(Errno::BADF)?;
-    let received = local.recv(take)?;
+    let letter = local.recv(take)?;
     if take {
-        let waiting = std::mem::take(&mut local.waiting);
-        state.note(Event::Received, id, received.0.len());
+        let mut waiting = local.take_waiting();
+        // As in Linux, the sender's own buffer has room again too.
+        waiting.insert(letter.sender);
+        state.note(Event::Received, id, letter.data.len());
         waiting.into_iter().for_each(|sender| state.mark(sender));
     }
-    Ok(received)
+    Ok((letter.data, letter.source))
 }
 
 /// Closes one direction, or both.
@@ -103,11 +119,7 @@ pub(crate) fn shutdown(state: &mut State, id: u64, read: bool, write: bool) -> R
     let local = state.local(id).ok_or(Errno::BADF)?;
     local.read_ended |= read;
     local.write_ended |= write;
-    let waiting = if read {
-        std::mem::take(&mut local.waiting)
-    } else {
-        Default::default()
-    };
+    let waiting = if read { local.take_waiting() } else { BTreeSet::new() };
     state.note(Event::Shutdown, id, usize::from(read) + 2 * usize::from(write));
     state.mark(id);
     waiting.into_iter().for_each(|sender| state.mark(sender));
@@ -116,9 +128,28 @@ pub(crate) fn shutdown(state: &mut State, id: u64, read: bool, write: bool) -> R
 
 /// A socket is dropped: who waited for room in it finds nobody there.
 pub(crate) fn close(state: &mut State, id: u64) {
-    let waiting = state.local(id).map(|local| std::mem::take(&mut local.waiting));
+    let Some(local) = state.local(id) else {
+        return;
+    };
+    let mut waiting = local.take_waiting();
+    waiting.extend(local.purge());
     state.remove(id);
-    waiting.into_iter().flatten().for_each(|sender| state.mark(sender));
+    waiting.into_iter().for_each(|sender| state.mark(sender));
+}
+
+/// A socket has another peer now: as in Linux, what it had not received yet is lost, and the peer that it had is told, if it was
+/// connected to it in turn.
+fn part(state: &mut State, id: u64, previous: u64) {
+    let lost = state.local(id).map(Local::purge).unwrap_or_default();
+    if lost.is_empty() {
+        return;
+    }
+    state.note(Event::Lost, id, lost.len());
+    lost.into_iter().for_each(|sender| state.mark(sender));
+    if let Some(previous) = state.local(previous).filter(|previous| previous.peer == Some(id)) {
+        previous.error = Some(Errno::CONNRESET);
+    }
+    state.mark(previous);
 }
 
 fn forget_peer(state: &mut State, id: u64) {
