@@ -53,7 +53,7 @@
 //!
 //! - What a poll does by itself is outside: data races within polls, other threads, std's clocks, sockets and files, the order of std's hash maps.
 //! - A wake from another thread is taken, but then the seed does not decide everything: [`Sim::is_deterministic`] says so. Nobody waits for other threads.
-//! - Blocking jobs run on the one thread that there is, each at a moment that the seed chooses; one that waits for a task waits for ever.
+//! - Blocking jobs run on the one thread that there is, each at a moment that the seed chooses; one that waits for a task by its own means waits for ever, and `Handle::block_on` inside one panics.
 //! - With one worker, tasks start in the order in which they were spawned, as everywhere; woken tasks run in any order.
 //!
 //! The ideas are FoundationDB's and those of its successors; choosing the task instead of the worker is what makes the interleavings many.
