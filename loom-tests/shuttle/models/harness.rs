@@ -11,7 +11,7 @@ use std::process::Command;
 use std::time::Instant;
 
 /// Schedules of each scheduler: twice this is what a program is run under.
-const SCHEDULES: usize = 5_000;
+const SCHEDULES: u64 = 5_000;
 
 /// Preemptions that PCT (Burckhardt and others 2010) spreads over a run, plus one.
 const DEPTH: usize = 3;
@@ -19,8 +19,8 @@ const DEPTH: usize = 3;
 /// A program takes a few thousand steps; one that never ends is a livelock, which is reported.
 const STEPS: usize = 1_000_000;
 
-/// Runs `program` under `share` of all schedules, first at random, then by PCT.
-pub(super) fn explore(name: &str, share: f64, program: impl Fn() + Send + Sync + Copy + 'static) {
+/// Runs `program` under many schedules, first at random, then by PCT.
+pub(super) fn explore(name: &str, program: impl Fn() + Send + Sync + Copy + 'static) {
     if let Ok(schedule) = std::env::var("FILCH_SHUTTLE_REPLAY") {
         // As it was printed, in several lines, or in one.
         let schedule: String = schedule.split_whitespace().collect();
@@ -33,7 +33,7 @@ pub(super) fn explore(name: &str, share: f64, program: impl Fn() + Send + Sync +
             .unwrap_or_else(|_| panic!("{variable} must be a number, not {text:?}")),
         Err(_) => otherwise,
     };
-    let schedules = (number("FILCH_SCHEDULES", SCHEDULES as u64) as f64 * share) as usize;
+    let schedules = number("FILCH_SCHEDULES", SCHEDULES) as usize;
     let seed = number("FILCH_SHUTTLE_SEED", 1);
     let mut config = Config::new();
     config.max_steps = MaxSteps::FailAfter(STEPS);

@@ -31,7 +31,7 @@ impl Schedule for Nobody {
 #[test]
 fn an_inbox_gives_each_task_once() {
     const EACH: usize = 4;
-    explore("an_inbox_gives_each_task_once", 1.0, || {
+    explore("an_inbox_gives_each_task_once", || {
         let inbox = Arc::new(Inbox::new(2));
         let ran = Arc::new(Mutex::new(Vec::new()));
         let taken = Arc::new(AtomicUsize::new(0));
@@ -80,7 +80,7 @@ fn an_inbox_gives_each_task_once() {
 /// One consumer sees each producer's tasks in the order in which they were pushed.
 #[test]
 fn an_inbox_keeps_each_producers_order() {
-    explore("an_inbox_keeps_each_producers_order", 0.5, || {
+    explore("an_inbox_keeps_each_producers_order", || {
         let inbox = Arc::new(Inbox::new(1));
         let ran = Arc::new(Mutex::new(Vec::new()));
         let producers: Vec<_> = (0..3)
@@ -121,7 +121,7 @@ fn an_inbox_keeps_each_producers_order() {
 /// Unparks of several threads end as many parks as they must, and none is lost.
 #[test]
 fn a_parker_keeps_its_token() {
-    explore("a_parker_keeps_its_token", 0.5, || {
+    explore("a_parker_keeps_its_token", || {
         let parker = Parker::new();
         let count = Arc::new(AtomicUsize::new(0));
         let others: Vec<_> = (0..3)

@@ -99,7 +99,7 @@ fn wait<T>(handle: &Handle, task: JoinHandle<T>) -> Option<T> {
 /// Tasks spawn tasks, wake each other and are woken by a foreign thread; everything comes to its end. A lost wake is a deadlock.
 #[test]
 fn everything_that_is_woken_runs() {
-    explore("everything_that_is_woken_runs", 1.0, || {
+    explore("everything_that_is_woken_runs", || {
         let runtime = runtime(3);
         let (count, first, second) = (Arc::<Count>::default(), Arc::<Flag>::default(), Arc::<Flag>::default());
         let foreign = {
@@ -151,7 +151,7 @@ fn everything_that_is_woken_runs() {
 /// handle gives one outcome, and each future is dropped once.
 #[test]
 fn aborts_and_the_end_leave_nothing() {
-    explore("aborts_and_the_end_leave_nothing", 1.0, || {
+    explore("aborts_and_the_end_leave_nothing", || {
         let runtime = runtime(3);
         let count = Arc::<Count>::default();
         let mut tasks = Vec::new();
@@ -203,7 +203,7 @@ fn aborts_and_the_end_leave_nothing() {
 /// look by itself here.)
 #[test]
 fn a_busy_workers_queue_is_stolen() {
-    explore("a_busy_workers_queue_is_stolen", 0.5, || {
+    explore("a_busy_workers_queue_is_stolen", || {
         let runtime = runtime(3);
         let ran = Arc::new((Mutex::new(0), Condvar::new()));
         let parent = runtime.spawn({
@@ -230,7 +230,7 @@ fn a_busy_workers_queue_is_stolen() {
 /// Jobs of the blocking pool against its cap and against the end: each runs or is cancelled, once.
 #[test]
 fn jobs_run_or_are_cancelled() {
-    explore("jobs_run_or_are_cancelled", 0.5, || {
+    explore("jobs_run_or_are_cancelled", || {
         let runtime = runtime(1);
         let (ran, count) = (Arc::new(AtomicUsize::new(0)), Arc::<Count>::default());
         let jobs: Vec<_> = (0..4)
