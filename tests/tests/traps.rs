@@ -524,15 +524,17 @@ fn a_runtime_is_built_on_a_small_stack() {
 #[test]
 fn hooks_that_spawn() {
     within(|| {
+        // A hook that keeps a handle of its own runtime keeps all of it for ever, so the handle is taken back at the end.
         let (ran, known) = (
             Arc::new(AtomicUsize::new(0)),
-            Arc::new(std::sync::OnceLock::<Handle>::new()),
+            Arc::new(std::sync::Mutex::new(None::<Handle>)),
         );
         let hook = || {
             let (ran, known) = (ran.clone(), known.clone());
             move || {
                 // The first threads begin before anybody has a handle; the last end after the last task.
-                if let Some(handle) = known.get() {
+                let handle = lock(&known).clone();
+                if let Some(handle) = handle {
                     let ran = ran.clone();
                     drop(handle.spawn(async move {
                         ran.fetch_add(1, Ordering::SeqCst);
@@ -547,24 +549,28 @@ fn hooks_that_spawn() {
             .on_thread_start(hook())
             .build()
             .expect("a runtime");
-        let _ = known.set(runtime.handle().clone());
+        *lock(&known) = Some(runtime.handle().clone());
         runtime.block_on(async { filch::task::spawn_blocking(|| ()).await.expect("no panic") });
         eventually("what a hook spawned has run", || ran.load(Ordering::SeqCst) > 0);
         drop(runtime);
-        let known = Arc::new(std::sync::OnceLock::<Handle>::new());
+        let handle = lock(&known).take();
+        drop(handle);
         let stops = known.clone();
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
             .on_thread_stop(move || {
-                if let Some(handle) = stops.get() {
+                let handle = lock(&stops).clone();
+                if let Some(handle) = handle {
                     drop(handle.spawn(async {}));
                     drop(handle.spawn_blocking(|| ()));
                 }
             })
             .build()
             .expect("a runtime");
-        let _ = known.set(runtime.handle().clone());
+        *lock(&known) = Some(runtime.handle().clone());
         runtime.block_on(async { filch::task::spawn_blocking(|| ()).await.expect("no panic") });
         drop(runtime);
+        let handle = lock(&known).take();
+        drop(handle);
     });
 }

@@ -24,8 +24,11 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(any::<u8>(), 1..300)
 }
 
+/// Miri is a thousand times slower.
+const CASES: u32 = if cfg!(miri) { 8 } else { 2_000 };
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_task_is_like_its_model(bytes in bytes()) {
