@@ -152,7 +152,8 @@ impl Builder {
     }
 
     /// Starts with the clock paused, as by [`time::pause`](crate::time::pause): it jumps to the next timer whenever all workers and all threads in
-    /// `block_on` sleep, and no blocking job runs. Sockets that wait do not hold it.
+    /// `block_on` sleep, and no blocking job runs. Sockets that wait do not hold it. (In a current_thread runtime only the thread that drives it counts, not those in
+    /// [`Handle::block_on`](crate::runtime::Handle::block_on) beside it.)
     ///
     /// Only a multi_thread runtime that was built so can be paused at all.
     pub fn start_paused(&mut self, paused: bool) -> &mut Self {

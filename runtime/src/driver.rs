@@ -30,6 +30,11 @@ impl Driver {
         Self::over(Reactor::simulated(network), clock)
     }
 
+    /// Whether it is one of virtual workers.
+    pub(crate) fn is_simulated(&self) -> bool {
+        self.clock.is_simulated()
+    }
+
     fn over(reactor: Reactor, clock: &Clock) -> Self {
         Self {
             timers: Arc::new(Timers::new(clock.clone(), reactor.waker())),

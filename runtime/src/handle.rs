@@ -5,7 +5,7 @@ use crate::coop;
 use crate::inner::Inner;
 use crate::metrics::RuntimeMetrics;
 use crate::park::Parker;
-use crate::scheduler::simulation::Host;
+use crate::scheduler::simulation::{Entrance, Host};
 use crate::scheduler::worker;
 use crate::shim::thread_local_const;
 use crate::stillness::Stillness;
@@ -122,6 +122,9 @@ impl Handle {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
+        if let Some(sim) = &self.inner.sim {
+            sim.notice(&self.inner.shared);
+        }
         let handle = self.clone();
         let job = move || {
             let _inside = handle.enter();
@@ -140,6 +143,10 @@ impl Handle {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let driving = self.drive("`Handle::block_on`");
+        if let Some(sim) = &self.inner.sim {
+            // What this thread does comes between the steps whenever it likes.
+            sim.record.mark_foreign();
+        }
         let output = park_on(pin!(future), self.inner.stillness.as_deref());
         drop(driving);
         output
@@ -319,6 +326,12 @@ pub(crate) struct Entered {
     depth: usize,
     _io: filch_io::Enter,
     _timer: filch_timer::Enter,
+}
+
+impl Entrance for Entered {
+    fn is_latest(&self) -> bool {
+        DEPTH.try_with(|depth| depth.get() == self.depth + 1).unwrap_or(true)
+    }
 }
 
 impl Drop for Entered {

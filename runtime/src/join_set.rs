@@ -7,7 +7,7 @@ use crate::spawn::{spawn, spawn_blocking};
 use crate::task::error::JoinError;
 use crate::task::id::Id;
 use crate::task::join::{AbortHandle, JoinHandle};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,8 +29,8 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 /// # });
 /// ```
 pub struct JoinSet<T> {
-    /// By number of entry, which is never used again.
-    tasks: HashMap<u64, JoinHandle<T>>,
+    /// By number of entry, which is never used again. In order: what is aborted or dropped together is so in the same order each time.
+    tasks: BTreeMap<u64, JoinHandle<T>>,
     next: u64,
     ended: Arc<Ended>,
 }
@@ -80,7 +80,7 @@ impl<T> JoinSet<T> {
     pub fn new() -> Self {
         let ended = Arc::new(Ended(Mutex::new(Queue::default())));
         Self {
-            tasks: HashMap::new(),
+            tasks: BTreeMap::new(),
             next: 0,
             ended,
         }

@@ -38,6 +38,9 @@
 //! The clock stands while anything can run, and jumps to the next timer or arrival when nothing can: an hour's sleep takes no time. When there is nothing
 //! to jump to either, `block_on` panics with a list of the tasks that wait and where they were spawned: a deadlock.
 //!
+//! If that does not happen for 10,000 polls, time moves all the same: by a millisecond, then by two, by four, and so on, or to what is due before. So a loop
+//! that yields until some time comes to its end, and much work at one time is not cut off by a timeout of an hour.
+//!
 //! # Slack
 //!
 //! [`Slack`] makes the runtime use its rights: timers that are late, readiness that comes late and out of order, polls for nothing, short reads and
@@ -52,7 +55,7 @@
 //! # Limits
 //!
 //! - What a poll does by itself is outside: data races within polls, other threads, std's clocks, sockets and files, the order of std's hash maps.
-//! - A wake from another thread is taken, but then the seed does not decide everything: [`Sim::is_deterministic`] says so. Nobody waits for other threads.
+//! - A wake, a spawn or a job from another thread is taken, but then the seed does not decide everything: [`Sim::is_deterministic`] says so. Nobody waits for other threads.
 //! - Blocking jobs run on the one thread that there is, each at a moment that the seed chooses; one that waits for a task by its own means waits for ever, and `Handle::block_on` inside one panics.
 //! - With one worker, tasks start in the order in which they were spawned, as everywhere; woken tasks run in any order.
 //!
@@ -112,7 +115,7 @@ impl Sim {
         self.handle.inner().clock.now() - self.simulation().record.begin
     }
 
-    /// Whether the seed has decided everything so far. Not so once another thread has woken a task or spawned one while this runtime ran.
+    /// Whether the seed has decided everything so far. Not so once another thread has woken a task, spawned one or a blocking job while this runtime ran, or was in `Handle::block_on`.
     pub fn is_deterministic(&self) -> bool {
         !self.simulation().record.is_foreign()
     }

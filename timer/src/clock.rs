@@ -89,6 +89,12 @@ impl Clock {
         self.inner.pausable
     }
 
+    /// Whether this is the clock of a [simulation](Clock::simulated).
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        self.inner.simulated
+    }
+
     /// Whether this is the machine's time: the clock has never been paused.
     pub(crate) fn is_machines(&self) -> bool {
         // Relaxed: as in `now`.

@@ -76,7 +76,7 @@ impl Record {
         self.foreign.load(Ordering::Relaxed)
     }
 
-    pub(super) fn mark_foreign(&self) {
+    pub(crate) fn mark_foreign(&self) {
         self.foreign.store(true, Ordering::Relaxed);
     }
 

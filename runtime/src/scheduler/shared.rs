@@ -6,7 +6,7 @@ use crate::scheduler::inbox::Inbox;
 use crate::scheduler::owned::Owned;
 use crate::scheduler::watch::{Pulse, Watch};
 use crate::shim::deque::{Local, Stealer};
-use crate::shim::{AtomicBool, AtomicUsize, Bug, Ordering, fence, seeded};
+use crate::shim::{AtomicBool, AtomicUsize, Bug, Ordering, fence, seeded, thread_number};
 use crate::task::raw::{Runnable, Slot};
 use crossbeam_utils::CachePadded;
 use std::sync::Weak;
@@ -20,6 +20,8 @@ pub(crate) struct Shared {
     pub(crate) watch: Watch,
     /// The runtime is shutting down: workers leave when no task is left.
     closing: AtomicBool,
+    /// Among so many of the workers' lists the threads outside deal their tasks.
+    homes: usize,
 }
 
 /// The part of a worker that others reach.
@@ -72,6 +74,11 @@ impl Counter {
 impl Shared {
     /// The shared part of one worker for each driver, and the queues that their cores own.
     pub(crate) fn new(drivers: Vec<Driver>, pool: &Weak<Self>) -> (Self, Vec<Local<Runnable>>) {
+        // Threads differ from run to run: where nothing may, they all go the same way.
+        let homes = match drivers.iter().any(Driver::is_simulated) {
+            true => 1,
+            false => drivers.len(),
+        };
         let queues: Vec<Local<Runnable>> = drivers.iter().map(|_| Local::new()).collect();
         let workers: Box<[_]> = drivers
             .into_iter()
@@ -79,13 +86,19 @@ impl Shared {
             .map(|(driver, queue)| CachePadded::new(Remote::new(driver, queue, pool)))
             .collect();
         let shared = Self {
-            inbox: Inbox::new(workers.len()),
+            inbox: Inbox::new(homes),
             idle: Idle::new(workers.len()),
             workers,
             watch: Watch::new(),
             closing: AtomicBool::new(false),
+            homes,
         };
         (shared, queues)
+    }
+
+    /// The worker in whose list the tasks of this thread stand, if the thread is no worker of this runtime.
+    pub(crate) fn home_outside(&self) -> usize {
+        thread_number() % self.homes
     }
 
     /// Takes a runnable from a thread that is no worker of this runtime.

@@ -16,10 +16,11 @@ use crate::random::{Random, Seeded, seed_thread};
 use crate::scheduler::record::{Record, Step, Waiting};
 use crate::scheduler::shared::Shared;
 use crate::scheduler::slack::Slack;
-use crate::scheduler::worker::{Context, Core};
+use crate::scheduler::worker::{self, Context, Core};
 use crate::shim::{Condvar, Mutex};
 use crate::task::raw::Runnable;
 use filch_timer::Clock;
+use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,13 +31,17 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 /// Polls without a move of time after which it moves all the same, as if they had taken long: a task that yields until a
-/// timer has fired comes to its end.
+/// timer has fired, or until some time, comes to its end.
 const PATIENCE: u32 = 10_000;
+
+/// How far it moves then, unless something is due before. Twice as far each time, until there is nothing to run: much work at one time is no
+/// hour, and whoever waits for an hour in this way is there after 22 times.
+const PUSH: Duration = Duration::from_millis(1);
 
 /// What the simulation needs of the rest of its runtime.
 pub(crate) trait Host {
     /// Keeps the thread inside the runtime.
-    type Entered;
+    type Entered: Entrance;
 
     /// Takes this thread into the runtime as worker `index`.
     fn enter(&self, index: usize) -> Self::Entered;
@@ -52,6 +57,12 @@ pub(crate) trait Host {
 
     /// It is `now`: what is due arrives.
     fn arrive(&self, now: Instant);
+}
+
+/// What [`Host::enter`] gives.
+pub(crate) trait Entrance {
+    /// Whether the thread has not entered a runtime since and stayed there.
+    fn is_latest(&self) -> bool;
 }
 
 /// The driver of a deterministic runtime.
@@ -73,7 +84,7 @@ struct State {
     /// The generator that the program's own draws (`select!`) come from.
     program: u64,
     /// Tasks that have not been polled, in order, and the worker where each was queued.
-    fresh: Vec<(Runnable, usize)>,
+    fresh: VecDeque<(Runnable, usize)>,
     /// All other tasks that are ready.
     woken: Vec<(Runnable, usize)>,
 }
@@ -90,7 +101,7 @@ impl Simulation {
                 program: random.next(),
                 cores,
                 random,
-                fresh: Vec::new(),
+                fresh: VecDeque::new(),
                 woken: Vec::new(),
             }))),
             free: Condvar::new(),
@@ -129,7 +140,7 @@ impl Simulation {
                     self.record.note(Step::Main, [0, 0]);
                     let worker = run.any_worker();
                     let mut poll = || coop::with_budget(|| future.as_mut().poll(&mut cx));
-                    if let Poll::Ready(output) = run.act_as(worker, |_| poll()) {
+                    if let Poll::Ready(output) = run.act_as_main(worker, |_| poll()) {
                         return output;
                     }
                 }
@@ -150,7 +161,8 @@ impl Simulation {
             // Every task that is left was aborted, so each is ready, and stays until it is gone.
             match run.choose(|| false) {
                 Some(choice) => run.step(choice),
-                None => break,
+                // Those that are not here are in the hands of threads that just woke or spawned them, and give them to the inbox.
+                None => std::thread::yield_now(),
             }
         }
         drop(run);
@@ -183,7 +195,15 @@ impl Simulation {
             program: Some(seed_thread(state.program)),
             entered: None,
             still: 0,
+            pushes: 0,
             state: Some(state),
+        }
+    }
+
+    /// Another thread takes part if the simulation runs and this is not its thread.
+    pub(crate) fn notice(&self, shared: &Arc<Shared>) {
+        if !worker::is_worker(shared) && self.state.lock().is_none() {
+            self.record.mark_foreign();
         }
     }
 
@@ -211,7 +231,7 @@ impl Simulation {
                 location,
             })
             .collect();
-        waiting.sort_by_key(|waiting| (waiting.name.is_none(), waiting.name, waiting.location.line()));
+        waiting.sort_by_key(|waiting| (waiting.name.is_none(), waiting.name, waiting.location));
         waiting
     }
 }
@@ -244,6 +264,8 @@ struct Run<'a, H: Host> {
     program: Option<Seeded>,
     /// Polls since time moved.
     still: u32,
+    /// How often in a row time was moved although there was something to run.
+    pushes: u32,
     state: Option<Box<State>>,
 }
 
@@ -259,6 +281,12 @@ impl<H: Host> Run<'_, H> {
 
     /// Runs `f` on this thread as worker `index`.
     fn act_as<R>(&mut self, index: usize, f: impl FnOnce(&Context) -> R) -> R {
+        if self.is_inside_a_guard() {
+            let inside = self.host.enter(index);
+            let result = self.contexts[index].enter(f);
+            drop(inside);
+            return result;
+        }
         if self.entered.as_ref().is_none_or(|(worker, _)| *worker != index) {
             // Left before the next is entered: the guards nest.
             self.entered = None;
@@ -267,12 +295,25 @@ impl<H: Host> Run<'_, H> {
         self.contexts[index].enter(f)
     }
 
+    /// As [`act_as`](Self::act_as), for the future of `block_on`: where it holds a guard, it is where the guard says.
+    fn act_as_main<R>(&mut self, index: usize, f: impl FnOnce(&Context) -> R) -> R {
+        match self.is_inside_a_guard() {
+            true => self.contexts[index].enter(f),
+            false => self.act_as(index, f),
+        }
+    }
+
+    /// Whether the future of `block_on` holds a guard of `Handle::enter` while it waits. (Tasks cannot: guards stay on their thread.)
+    fn is_inside_a_guard(&self) -> bool {
+        self.entered.as_ref().is_some_and(|(_, entered)| !entered.is_latest())
+    }
+
     /// Takes everything that is ready out of the workers' hands.
     fn collect(&mut self) {
         for worker in 0..self.contexts.len() {
             let mut found = Vec::new();
             self.contexts[worker].drain(|task| found.push(task));
-            found.into_iter().for_each(|task| self.file(task, worker));
+            self.file(found, |_| worker);
         }
     }
 
@@ -281,18 +322,27 @@ impl<H: Host> Run<'_, H> {
         let mut found = Vec::new();
         while self.shared.inbox.take(0, 1, |task| found.push(task)) {}
         let some = !found.is_empty();
-        for task in found {
-            let worker = self.any_worker();
-            self.file(task, worker);
-        }
+        self.file(found, Self::any_worker);
         some
     }
 
-    fn file(&mut self, task: Runnable, worker: usize) {
-        let fresh = self.simulation.record.name(task.id()).is_none();
-        let state = self.state();
-        let list = if fresh { &mut state.fresh } else { &mut state.woken };
-        list.push((task, worker));
+    /// Files what became ready together. In which order it was woken is forgotten: it may have come from a generator that no seed reaches, as that
+    /// of std's hash maps, or of tokio's `watch`.
+    fn file(&mut self, found: Vec<Runnable>, worker: impl Fn(&mut Self) -> usize) {
+        let mut named: Vec<_> = found
+            .into_iter()
+            .map(|task| (self.simulation.record.name(task.id()), task))
+            .collect();
+        // Stable: tasks that have no name yet keep the order in which they were spawned.
+        named.sort_by_key(|(name, _)| *name);
+        for (name, task) in named {
+            let worker = worker(self);
+            let state = self.state();
+            match name {
+                None => state.fresh.push_back((task, worker)),
+                Some(_) => state.woken.push((task, worker)),
+            }
+        }
     }
 
     /// Chooses among all that can run now.
@@ -331,9 +381,10 @@ impl<H: Host> Run<'_, H> {
     fn step(&mut self, choice: Choice) {
         let ordered = self.simulation.ordered;
         let state = self.state();
+        let fresh = "a choice among those that are there";
         let (task, queued) = match choice {
-            Choice::Fresh(index) if ordered => state.fresh.remove(index),
-            Choice::Fresh(index) => state.fresh.swap_remove(index),
+            Choice::Fresh(_) if ordered => state.fresh.pop_front().expect(fresh),
+            Choice::Fresh(index) => state.fresh.swap_remove_back(index).expect(fresh),
             Choice::Woken(index) => state.woken.swap_remove(index),
             Choice::Job(index) => {
                 self.simulation.record.note(Step::Job, [index as u64, 0]);
@@ -355,7 +406,7 @@ impl<H: Host> Run<'_, H> {
     fn look_around(&mut self, slack: &Slack) {
         self.still += 1;
         if self.still > PATIENCE {
-            self.pass_time();
+            self.push_time();
         }
         if slack.spurious_wakes > 0.0 && self.state().random.chance(slack.spurious_wakes) {
             self.wake_for_nothing();
@@ -382,14 +433,30 @@ impl<H: Host> Run<'_, H> {
         if count > 0 {
             let index = self.state().random.index(count);
             if let Some(task) = shared.workers[worker].owned.wake(index) {
-                self.file(task, worker);
+                self.file(vec![task], |_| worker);
             }
         }
     }
 
     /// Nothing can run: the clock moves on to what comes next. False if nothing does.
     fn pass_time(&mut self) -> bool {
-        self.still = 0;
+        let Some(next) = self.next() else { return false };
+        self.pushes = 0;
+        self.move_time(next);
+        true
+    }
+
+    /// Much was polled since the clock moved: it moves a little.
+    fn push_time(&mut self) {
+        let end = self.simulation.clock.now() + PUSH * (1 << self.pushes);
+        // 25 days are far enough for one time.
+        self.pushes = (self.pushes + 1).min(31);
+        let next = self.next().map_or(end, |next| next.min(end));
+        self.move_time(next);
+    }
+
+    /// When the next thing happens by itself.
+    fn next(&mut self) -> Option<Instant> {
         let timers = self.shared.workers.iter().filter_map(|remote| {
             let timers = remote.driver.timers();
             // Asked as a worker that goes to sleep does: that is the exact answer.
@@ -399,32 +466,35 @@ impl<H: Host> Run<'_, H> {
         });
         let slack = self.simulation.record.slack();
         let timer = timers.min();
-        let Some(next) = timer.into_iter().chain(self.host.next_arrival()).min() else {
-            return false;
-        };
-        let mut to = next;
+        let mut next = timer.into_iter().chain(self.host.next_arrival()).min()?;
         if timer == Some(next) && !slack.late_timers.is_zero() {
-            let late = u64::try_from(slack.late_timers.as_nanos()).unwrap_or(u64::MAX - 1);
-            to += Duration::from_nanos(self.state().random.below(late + 1));
+            // It has an end: see `Slack`.
+            let late = u64::try_from(slack.late_timers.as_nanos()).unwrap_or(0);
+            next += Duration::from_nanos(self.state().random.below(late + 1));
         }
+        Some(next)
+    }
+
+    fn move_time(&mut self, to: Instant) {
+        self.still = 0;
         self.simulation.clock.jump_to(to);
         let now = self.simulation.clock.now() - self.simulation.record.begin;
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         self.simulation.record.note(Step::Time, [now, 0]);
         self.turn_drivers();
-        true
     }
 }
 
 impl<H: Host> Drop for Run<'_, H> {
     fn drop(&mut self) {
-        self.entered = None;
         let Some(mut state) = self.state.take() else { return };
         state.program = self.program.take().map_or(0, |program| program.state());
         // What the last step made ready stays in the cores' queues and slots.
         state.cores = self.contexts.drain(..).filter_map(Context::into_core).collect();
         *self.simulation.state.lock() = Some(state);
         self.simulation.free.notify_one();
+        // Last: it panics if the thread left in another order than it entered.
+        self.entered = None;
     }
 }
 

@@ -3,6 +3,9 @@
 use filch_io::sim::Network;
 use std::time::Duration;
 
+/// No slack in time is more than this: beyond some centuries timers know no time any more.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// What the runtime may do to a program without breaking a promise, and a real one rarely does. The more of it, the more races are
 /// found; all of it is drawn from the seed.
 ///
@@ -42,18 +45,18 @@ impl Slack {
         network.set_readiness_delay(self.late_readiness);
     }
 
-    /// Timers fire up to so much late. Zero by default: to the nanosecond.
+    /// Timers fire up to so much late, 30 days at most. Zero by default: to the nanosecond.
     pub fn late_timers(self, up_to: Duration) -> Self {
         Self {
-            late_timers: up_to,
+            late_timers: up_to.min(LONGEST),
             ..self
         }
     }
 
-    /// Sockets learn up to so much late that they are ready, each by itself: so one may overtake another. Zero by default.
+    /// Sockets learn up to so much late that they are ready, 30 days at most, each by itself: so one may overtake another. Zero by default.
     pub fn late_readiness(self, up_to: Duration) -> Self {
         Self {
-            late_readiness: up_to,
+            late_readiness: up_to.min(LONGEST),
             ..self
         }
     }

@@ -9,7 +9,7 @@ use crate::scheduler::current::Scoped;
 use crate::scheduler::owned::Pool;
 use crate::scheduler::shared::{Remote, Shared};
 use crate::shim::deque::{Local, Steal};
-use crate::shim::{Bug, Ordering, seeded, thread_local_const, thread_number};
+use crate::shim::{Bug, Ordering, seeded, thread_local_const};
 use crate::task::join::JoinHandle;
 use crate::task::raw::Runnable;
 use std::cell::{Cell, RefCell};
@@ -455,7 +455,7 @@ where
 {
     on_worker(Arc::as_ptr(shared), |context| {
         let index = context.and_then(|context| context.core.borrow().as_deref().map(Core::index));
-        let home = index.unwrap_or_else(|| thread_number() % shared.workers.len());
+        let home = index.unwrap_or_else(|| shared.home_outside());
         let (task, handle) = shared.workers[home].owned.spawn(future, location);
         let left = match (task, context) {
             (Some(task), Some(context)) => context.enqueue(task),
@@ -466,6 +466,11 @@ where
         }
         handle
     })
+}
+
+/// Whether this thread is a worker of `shared`.
+pub(crate) fn is_worker(shared: &Arc<Shared>) -> bool {
+    on_worker(Arc::as_ptr(shared), |context| context.is_some())
 }
 
 /// Calls `f` with this thread's context, if the thread is a worker of `pool`.
