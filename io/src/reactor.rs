@@ -128,8 +128,8 @@ impl Reactor {
 
     /// Whether an unpark waits for the next [`turn`](Self::turn).
     pub fn is_unparked(&self) -> bool {
-        // Acquire: as in `take_unpark`.
-        self.shared.unparked.load(Ordering::Acquire)
+        // Relaxed: a `true` only leads to a turn, whose `take_unpark` acquires. A flag whose edge somebody took away is seen, as in `take_unpark`.
+        self.shared.unparked.load(Ordering::Relaxed)
     }
 
     /// A rescuer's turn: dispatches what is there, without waiting. `None` if somebody is in a turn already.
@@ -157,9 +157,9 @@ impl Reactor {
     /// Makes the owner's current turn, or its next one, return at once. Everything that the caller did before is
     /// visible to the owner after that turn. Calls that come before the owner took note cost one exchange.
     pub fn unpark(&self) {
-        // AcqRel: the Release half matches the Acquire in `take_unpark`, so that the owner sees what we did before. It is
-        // an exchange even when the flag is up, so that this is true of each of several callers.
-        if !self.shared.unparked.swap(true, Ordering::AcqRel) {
+        // Release: matches the Acquire in `take_unpark`, so that the owner sees what we did before. It is an exchange even when
+        // the flag is up, so that this is true of each of several callers: exchanges go on with the release sequence of those before.
+        if !self.shared.unparked.swap(true, Ordering::Release) {
             self.write_unpark();
         }
     }
@@ -174,8 +174,9 @@ impl Reactor {
     ///
     /// Sockets that the program still owns stay open. What would have to wait on them gives an error instead.
     pub fn shutdown(&self, woken: &mut Vec<Waker>) {
-        // Release: matches the Acquire in `dispatch`. An owner that does not see it yet sees the eventfd's edge.
-        self.shared.down.store(true, Ordering::Release);
+        // Relaxed: nothing was done before that anybody has to see. An owner that does not see it yet meets the eventfd's edge, or the lock
+        // of whoever took that, and sees it behind either.
+        self.shared.down.store(true, Ordering::Relaxed);
         let ports = self.shared.ports.write().take();
         let Some(ports) = ports else {
             return;
@@ -263,15 +264,15 @@ impl Reactor {
     }
 
     fn open<'a>(&self, kernel: &'a mut Option<Kernel>) -> io::Result<&'a mut Kernel> {
-        // Acquire: matches the Release in `shutdown`.
-        let open = !self.shared.down.load(Ordering::Acquire);
+        // Relaxed: as in `shutdown`.
+        let open = !self.shared.down.load(Ordering::Relaxed);
         kernel.as_mut().filter(|_| open).ok_or_else(gone)
     }
 
     fn take_unpark(&self) -> bool {
-        // Acquire: matches the Release half in `unpark`. The first look is cheap and saves the exchange of most turns; it
-        // needs no order of its own, since an unpark that it misses has its edge still in the kernel.
-        self.shared.unparked.load(Ordering::Relaxed) && self.shared.unparked.swap(false, Ordering::AcqRel)
+        // Acquire: matches the Release in `unpark`; to lower the flag tells nobody anything. The first look is cheap and saves the exchange of most
+        // turns; it needs no order of its own, since an unpark that it misses has its edge still in the kernel.
+        self.shared.unparked.load(Ordering::Relaxed) && self.shared.unparked.swap(false, Ordering::Acquire)
     }
 
     #[cold]

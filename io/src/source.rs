@@ -130,7 +130,7 @@ impl Source {
     /// What it is ready for now.
     #[inline]
     pub(crate) fn look(&self, interest: Interest) -> Seen {
-        // Acquire: matches the Release in `set` and `shut_down`, so what the reactor did before is visible.
+        // Acquire: matches the Release in `set`, so what the reactor did before is visible.
         let word = self.word.load(Ordering::Acquire);
         Seen {
             ready: Ready::from_bits(word) & interest.satisfied_by(),
@@ -179,8 +179,9 @@ impl Source {
 
     /// The reactor's half: no event will ever come again; everybody is woken to be told so.
     pub(crate) fn shut_down(&self, woken: &mut Vec<Waker>) {
-        // Release: matches the Acquire in `look`.
-        self.word.fetch_or(SHUTDOWN, Ordering::Release);
+        // Relaxed: nothing was done before that whoever sees the bit has to see; for those who wait the lock orders it (rule 3). As an
+        // exchange it goes on with the release sequence of the `set` before.
+        self.word.fetch_or(SHUTDOWN, Ordering::Relaxed);
         if !seeded(Bug::ShutdownWakesNobody) {
             self.waiters.lock().take(Ready::ALL, woken);
         }

@@ -10,8 +10,6 @@ use loom::thread;
 fn owner_and_rescuer_share_the_slot() {
     model("owner_and_rescuer_share_the_slot", None, || {
         let (yard, counts) = (Yard::new(), Counts::new());
-        let handles: Vec<_> = (0..2).map(|_| yard.spawn(counted(&counts, |_| true))).collect();
-        let tasks: Vec<Runnable> = std::iter::from_fn(|| yard.take()).collect();
         let slot = Arc::new(Slot::new());
         let rescuer = thread::spawn({
             let slot = slot.clone();
@@ -21,6 +19,9 @@ fn owner_and_rescuer_share_the_slot() {
                 }
             }
         });
+        // Made only now: the slot alone hands their memory to the rescuer.
+        let handles: Vec<_> = (0..2).map(|_| yard.spawn(counted(&counts, |_| true))).collect();
+        let tasks: Vec<Runnable> = std::iter::from_fn(|| yard.take()).collect();
         for task in tasks {
             if let Some(displaced) = slot.replace(task) {
                 displaced.run();

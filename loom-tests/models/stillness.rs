@@ -1,4 +1,4 @@
-//! The paused clock of several workers: it does not jump while a wake is under way, and it does when everybody sleeps.
+//! The paused clock, of several workers and of one: it does not jump while a wake is under way, and it does when everybody sleeps.
 
 use super::harness::model;
 use crate::driver::{Driver, Pace};
@@ -60,5 +60,46 @@ fn time_stands_while_a_wake_is_under_way() {
         waker.join().expect("joined");
         stillness.wake_up();
         drop(guest);
+    });
+}
+
+/// A job wakes the one worker and lets the clock go. Another thread wakes it too, perhaps just before, and then the job leaves the edge to that thread and the
+/// kernel knows of neither: the mark of the job's wake must be seen by whoever sees that the clock is free.
+#[test]
+fn time_stands_while_another_threads_wake_is_under_way() {
+    model("time_stands_while_another_threads_wake_is_under_way", Some(2), || {
+        let clock = Clock::pausable();
+        clock.pause();
+        let begin = clock.now();
+        let driver = Arc::new(Driver::new(&clock).expect("a fake kernel"));
+        let entered = Handle::new(clock.clone(), vec![driver.timers().clone()], Hooks::default()).enter();
+        let mut timer = pin!(sleep(Duration::from_secs(1)));
+        assert!(
+            timer
+                .as_mut()
+                .poll(&mut Context::from_waker(Waker::noop()))
+                .is_pending()
+        );
+        drop(entered);
+        let done = loom::sync::Arc::new(AtomicBool::new(false));
+        let hold = clock.hold();
+        let job = thread::spawn({
+            let (driver, done) = (driver.clone(), done.clone());
+            move || {
+                done.store(true, Ordering::Relaxed);
+                driver.unpark();
+                drop(hold);
+            }
+        });
+        let other = thread::spawn({
+            let driver = driver.clone();
+            move || driver.unpark()
+        });
+        while !done.load(Ordering::Relaxed) {
+            driver.park(Pace::default(), &mut Vec::new());
+            assert_eq!(clock.now(), begin, "time jumped over a job");
+        }
+        job.join().expect("joined");
+        other.join().expect("joined");
     });
 }

@@ -90,6 +90,36 @@ fn abort_during_poll_ends_the_task() {
     });
 }
 
+/// What was written before an abort is seen by the future's destructor, whether the abort meets a runnable, a poll, or a task that waits.
+#[test]
+fn what_an_aborter_did_is_seen_by_the_destructor() {
+    struct Reader(Arc<AtomicBool>);
+    impl Drop for Reader {
+        fn drop(&mut self) {
+            // Relaxed: only the abort carries it.
+            assert!(self.0.load(Ordering::Relaxed), "dropped before the abort");
+        }
+    }
+    model("what_an_aborter_did_is_seen_by_the_destructor", None, || {
+        let (yard, counts, flag) = (Yard::new(), Counts::new(), flag());
+        let reader = Reader(flag.clone());
+        let handle = yard.spawn(counted(&counts, move |_| {
+            let _ = &reader;
+            false
+        }));
+        let abort = handle.abort_handle();
+        let other = thread::spawn(move || {
+            flag.store(true, Ordering::Relaxed);
+            abort.abort();
+        });
+        yard.drain();
+        other.join().expect("joined");
+        yard.drain();
+        assert_eq!(counts.future_drops(), 1);
+        assert!(outcome(handle).is_err_and(|error| error.is_cancelled()));
+    });
+}
+
 #[test]
 fn abort_against_completion_has_one_outcome() {
     model("abort_against_completion_has_one_outcome", None, || {

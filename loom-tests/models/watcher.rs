@@ -1,8 +1,10 @@
-//! The watcher's sleep against a worker's start, with the watcher's wake-up as a step of a model's thread.
+//! The watcher's sleep against a worker's start, with the watcher's wake-up as a step of a model's thread; and its call for help.
 
 use super::harness::model;
+use super::support::{Counts, Yard, counted};
 use crate::scheduler::idle::Idle;
-use crate::scheduler::watch::Watch;
+use crate::scheduler::watch::{Pulse, Watch};
+use crate::task::raw::Slot;
 use loom::sync::Arc;
 use loom::thread;
 
@@ -26,5 +28,39 @@ fn a_running_worker_is_watched() {
         worker.join().expect("joined");
         // Either the watcher set the alarm again, or the worker found it unset and set it.
         assert!(armed || !house.1.arm(), "a worker runs and nobody will look at it");
+    });
+}
+
+/// A worker that is busy meets the flag behind no fence: what made the watcher raise it is there for whoever takes it.
+#[test]
+fn who_is_called_for_help_finds_what_waits() {
+    model("who_is_called_for_help_finds_what_waits", None, || {
+        let (yard, counts) = (Yard::new(), Counts::new());
+        let handle = yard.spawn(counted(&counts, |_| true));
+        let stuck = Arc::new((Pulse::new(), Slot::new()));
+        let watcher = thread::spawn({
+            let stuck = stuck.clone();
+            move || {
+                if !stuck.1.is_empty() {
+                    stuck.0.call_help();
+                }
+            }
+        });
+        let helper = thread::spawn({
+            let stuck = stuck.clone();
+            move || {
+                if stuck.0.take_stuck() {
+                    stuck.1.take().expect("help came and found nothing").run();
+                }
+            }
+        });
+        assert!(stuck.1.replace(yard.take().expect("a task")).is_none());
+        watcher.join().expect("joined");
+        helper.join().expect("joined");
+        if let Some(task) = stuck.1.take() {
+            task.run();
+        }
+        assert_eq!(counts.polls(), 1, "a task was lost or run twice");
+        assert!(handle.is_finished());
     });
 }

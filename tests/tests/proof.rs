@@ -95,3 +95,120 @@ fn the_deque_is_the_version_that_is_described() {
         "docs/proof.md describes another version than {version}"
     );
 }
+
+/// A file, a function in it, and the kind of an ordering.
+type Place = (String, String, String);
+
+/// Every ordering that is stronger than Relaxed, and every fence, of the sources that `.ci/orderings` looks at.
+fn orderings() -> BTreeMap<Place, usize> {
+    let mut found = BTreeMap::new();
+    let mut folders = ["runtime/src", "io/src", "timer/src"].map(PathBuf::from).to_vec();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(root().join(&folder)).expect("a folder of sources") {
+            let entry = entry.expect("an entry");
+            let path = folder.join(entry.file_name());
+            if entry.file_type().expect("its type").is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let file = path.to_str().expect("a plain name").to_owned();
+            let simulated = ["scheduler/simulation.rs", "scheduler/record.rs"];
+            if !file.ends_with(".rs") || simulated.iter().any(|name| file.ends_with(name)) {
+                continue;
+            }
+            let mut function = String::new();
+            // How far the condition of a planted bug is indented; its branch is no part of any program.
+            let mut bug = None;
+            for line in read(&file).lines().filter(|line| !line.trim_start().starts_with("//")) {
+                let indent = line.len() - line.trim_start().len();
+                if bug.is_some_and(|outer| indent > outer) {
+                    continue;
+                }
+                let planted = line.contains("if seeded(Bug::") && line.ends_with('{');
+                bug = planted.then_some(indent);
+                if let Some(name) = defined(line) {
+                    function = name.to_owned();
+                }
+                let mut before = "";
+                for part in line.split("Ordering::") {
+                    let name: String = part.chars().take_while(char::is_ascii_alphabetic).collect();
+                    let kind = match before.ends_with("fence(") {
+                        true => format!("fence({name})"),
+                        false => name.clone(),
+                    };
+                    before = part;
+                    if ["AcqRel", "Acquire", "Release", "SeqCst"].contains(&name.as_str()) {
+                        *found.entry((file.clone(), function.clone(), kind)).or_default() += 1;
+                    }
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The name of the function that a line begins.
+fn defined(line: &str) -> Option<&str> {
+    let (_, rest) = line.split_once("fn ")?;
+    let end = rest
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(rest.len());
+    (end > 0).then(|| &rest[..end])
+}
+
+#[test]
+fn every_ordering_has_its_partner_and_its_model() {
+    let rows = rows("Orderings");
+    let mut described: BTreeMap<Place, usize> = BTreeMap::new();
+    for row in &rows {
+        let plain = |cell: &str| cell.trim_matches('`').to_owned();
+        *described
+            .entry((plain(&row[0]), plain(&row[1]), row[2].clone()))
+            .or_default() += 1;
+    }
+    let found = orderings();
+    for (place, count) in &found {
+        assert_eq!(described.get(place), Some(count), "docs/proof.md, Orderings: {place:?}");
+    }
+    for place in described.keys() {
+        assert!(
+            found.contains_key(place),
+            "docs/proof.md, Orderings: there is no {place:?}"
+        );
+    }
+    let models: String = ["loom-tests/models", "loom-tests/io/models", "loom-tests/timer/models"]
+        .iter()
+        .flat_map(|folder| fs::read_dir(root().join(folder)).expect("a folder of models"))
+        .map(|entry| fs::read_to_string(entry.expect("an entry").path()).expect("a model"))
+        .collect();
+    let accepted = read("loom-tests/orderings.tsv");
+    for row in &rows {
+        let place = format!("{} {} {}", row[0], row[1], row[2]);
+        let mut partners = 0;
+        for partner in quoted(&row[3]) {
+            let (file, function) = partner.split_once(": ").unwrap_or((row[0].trim_matches('`'), partner));
+            let ordered = described.keys().any(|(at, of, _)| at == file && of == function);
+            assert!(ordered, "{place}: its partner {partner} has no ordering");
+            partners += 1;
+        }
+        assert!(partners > 0, "{place} has no partner");
+        let mut shown = 0;
+        for model in quoted(&row[4]) {
+            assert!(
+                models.contains(&format!("fn {model}(")),
+                "{place}: there is no model {model}"
+            );
+            shown += 1;
+        }
+        let explained = accepted.lines().any(|line| {
+            let reason = line.rsplit('\t').next().unwrap_or_default();
+            line.starts_with(row[0].trim_matches('`')) && !reason.is_empty() && row[4].contains(reason)
+        });
+        // Of an exchange that acquires and releases each half is shown by itself.
+        let needed = if row[2] == "AcqRel" { 2 } else { 1 };
+        assert!(
+            shown + usize::from(explained) >= needed,
+            "{place}: no model, and no reason in loom-tests/orderings.tsv"
+        );
+    }
+}

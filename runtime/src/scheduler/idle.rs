@@ -23,6 +23,10 @@
 //! and, behind another fence, looks at the bits again, for a pusher that left work to *it* meanwhile, and a worker
 //! that went to sleep then.
 //!
+//! So the fences alone carry the work, and token and bits are relaxed, with one exception: whoever clears a worker's bit hands it the token.
+//! The worker's later `0` must come after the claimer's `1` in the token's modification order, or the `1` would stay and nobody
+//! search again. Clearing the bit releases, and taking note of it acquires.
+//!
 //! Work that a worker puts into its own queue is not announced: no fence is paid for it, and a sleeper can be overlooked.
 //! Its owner will run it, and if the owner is stuck the watcher announces it.
 //!
@@ -82,8 +86,8 @@ impl Idle {
             if let Some(worker) = self.claim() {
                 return Some(worker);
             }
-            // Release: what this thread pushed is seen by the next searcher.
-            self.token.store(0, Ordering::Release);
+            // Relaxed: the fence that follows orders it.
+            self.token.store(0, Ordering::Relaxed);
             if seeded(Bug::TokenNoRescan) {
                 return None;
             }
@@ -103,8 +107,8 @@ impl Idle {
             let mut seen = word.load(Ordering::Relaxed);
             while seen != 0 {
                 let bit = seen.trailing_zeros() as usize;
-                // AcqRel: the worker's `retract` sees what the claimer did before.
-                seen = word.fetch_and(!(1 << bit), Ordering::AcqRel);
+                // Release: matches the Acquire in `retract`, so that the worker has the token after this thread had it.
+                seen = word.fetch_and(!(1 << bit), Ordering::Release);
                 if seen & (1 << bit) != 0 {
                     return Some(index * BITS + bit);
                 }
@@ -115,17 +119,19 @@ impl Idle {
 
     /// Takes the right to search.
     pub(crate) fn try_search(&self) -> bool {
-        // Relaxed look first: the token is usually taken when many want it.
+        // A look first: the token is usually taken when many want it. Relaxed: the right to search carries no data, and an exchange comes after
+        // what it reads.
         self.token.load(Ordering::Relaxed) == 0
             && self
                 .token
-                .compare_exchange(0, 1, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
     }
 
     /// A searcher found work and gives the token back. It then looks at announced work again, and calls [`notify`](Self::notify) if there is some.
     pub(crate) fn release(&self) {
-        self.token.store(0, Ordering::Release);
+        // Relaxed: the fence that follows orders it.
+        self.token.store(0, Ordering::Relaxed);
         if !seeded(Bug::ReleaseNoFence) {
             // Between giving the token back and the look at announced work; matches the one in `notify`.
             fence(Ordering::SeqCst);
@@ -134,9 +140,10 @@ impl Idle {
 
     /// Worker `worker` is about to park. It then looks at all announced work once more, and parks only if there is none.
     pub(crate) fn announce(&self, worker: usize, searching: bool) {
-        self.word(worker).fetch_or(1 << (worker % BITS), Ordering::AcqRel);
+        // Relaxed, both: the fence that follows orders them.
+        self.word(worker).fetch_or(1 << (worker % BITS), Ordering::Relaxed);
         if searching {
-            self.token.store(0, Ordering::Release);
+            self.token.store(0, Ordering::Relaxed);
         }
         if !seeded(Bug::IdleNoFence) {
             // Between the bit (and the token) and the last look at announced work; matches the one in `notify`.
@@ -148,8 +155,8 @@ impl Idle {
     #[must_use]
     pub(crate) fn retract(&self, worker: usize) -> bool {
         let bit = 1 << (worker % BITS);
-        // AcqRel: matches `claim`.
-        self.word(worker).fetch_and(!bit, Ordering::AcqRel) & bit == 0
+        // Acquire: matches the Release in `claim`.
+        self.word(worker).fetch_and(!bit, Ordering::Acquire) & bit == 0
     }
 
     /// Whether worker `worker` is parked. A look from outside, true only for the moment.

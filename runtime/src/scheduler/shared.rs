@@ -123,8 +123,8 @@ impl Shared {
         for task in runnables {
             self.inbox.push(task);
         }
-        // Release: a worker that sees the mark sees the closed lists.
-        self.closing.store(true, Ordering::Release);
+        // Relaxed: the lists are behind their locks, and the fence that follows orders mark and lists for whoever is about to park.
+        self.closing.store(true, Ordering::Relaxed);
         self.unpark_sleepers();
     }
 
@@ -147,7 +147,8 @@ impl Shared {
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
+        // Relaxed: as in `close`. Seen early, it leads to a look at the lists, whose locks say what is true.
+        self.closing.load(Ordering::Relaxed)
     }
 
     /// Work that a worker must not sleep over. Behind a fence, see [`Idle`].

@@ -114,8 +114,8 @@ impl Seat<'_> {
         let mut cx = TaskContext::from_waker(&waker);
         self.context().enter(|context| {
             loop {
-                // AcqRel: sees what the waker's thread did before.
-                if main.woken.swap(false, Ordering::AcqRel) {
+                // Acquire: matches the Release in `wake_by_ref`, so that the poll sees what the waker's thread did before.
+                if main.woken.swap(false, Ordering::Acquire) {
                     if let Poll::Ready(output) = coop::with_budget(|| future.as_mut().poll(&mut cx)) {
                         return output;
                     }
@@ -158,8 +158,8 @@ impl Wake for Main {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // AcqRel: matches the exchange in `drive`.
-        if !self.woken.swap(true, Ordering::AcqRel) {
+        // Release: matches the exchange in `drive`. An exchange even when the mark is up: so this is true of each of several wakers.
+        if !self.woken.swap(true, Ordering::Release) {
             if !seeded(Bug::MainWakeNoFence) {
                 // Between the mark and the look at the sleeper; matches the one of the park's announcement. A thread that is awake looks at the
                 // mark before it parks, and needs no system call.

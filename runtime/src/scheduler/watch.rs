@@ -58,7 +58,7 @@ impl Pulse {
 
     /// Asks others for help.
     pub(crate) fn call_help(&self) {
-        // Release: matches the Acquire in `take_stuck`.
+        // Release: matches the Acquire in `take_stuck`. What made the watcher call is seen by who comes.
         self.stuck.store(true, Ordering::Release);
     }
 
@@ -77,7 +77,7 @@ impl Pulse {
 
     /// Takes on the help that was asked for.
     pub(crate) fn take_stuck(&self) -> bool {
-        // Acquire: what the watcher saw, the rescuer sees.
+        // Acquire: what the watcher saw, the rescuer sees, or it would take the worker for one that needs no help. Lowering it tells nobody anything.
         self.is_stuck() && self.stuck.swap(false, Ordering::Acquire)
     }
 }
@@ -156,8 +156,8 @@ impl Watch {
 
     /// True if this call armed what was not armed.
     pub(crate) fn arm(&self) -> bool {
-        // Relaxed look first: it is armed nearly always.
-        let arms = !self.armed.load(Ordering::Relaxed) && !self.armed.swap(true, Ordering::AcqRel);
+        // A look first: it is armed nearly always. Relaxed: who runs and who rests is ordered by the fences, and the alarm is behind its lock.
+        let arms = !self.armed.load(Ordering::Relaxed) && !self.armed.swap(true, Ordering::Relaxed);
         if arms {
             self.start_thread();
             self.set_alarm();
@@ -177,14 +177,16 @@ impl Watch {
                     *self.alarm.lock() = Some(alarm);
                     *thread = Thread::Running(handle);
                 }
-                Err(_) => self.armed.store(false, Ordering::Release),
+                // Relaxed: as in `arm`.
+                Err(_) => self.armed.store(false, Ordering::Relaxed),
             }
         }
     }
 
     /// The watcher saw nobody run and wants to sleep. True if it may; else the alarm is set again.
     pub(crate) fn rest(&self, somebody_runs: impl Fn() -> bool) -> bool {
-        self.armed.store(false, Ordering::Release);
+        // Relaxed: the fence that follows orders it. It comes after the exchange that set the alarm, since the alarm went off in between.
+        self.armed.store(false, Ordering::Relaxed);
         if seeded(Bug::WatcherNoRecheck) {
             return true;
         }

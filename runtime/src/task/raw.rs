@@ -233,8 +233,8 @@ impl Slot {
     /// Puts a runnable in and returns the one that was there.
     #[inline]
     pub(crate) fn replace(&self, task: Runnable) -> Option<Runnable> {
-        // AcqRel: the task's memory goes with the pointer; matches the exchange in `take`, and the other way round.
-        let before = self.0.swap(task.into_raw().as_ptr(), Ordering::AcqRel);
+        // Release: the task's memory goes with the pointer; matches the Acquire in `take`. Not Acquire: what it takes out the owner itself put in.
+        let before = self.0.swap(task.into_raw().as_ptr(), Ordering::Release);
         // SAFETY: what an exchange takes out was put in by `into_raw` and is nobody else's now.
         NonNull::new(before).map(|header| unsafe { Runnable::from_raw(header) })
     }
@@ -250,8 +250,8 @@ impl Slot {
             self.0.store(std::ptr::null_mut(), Ordering::Release);
             before
         } else {
-            // AcqRel: as in `replace`.
-            self.0.swap(std::ptr::null_mut(), Ordering::AcqRel)
+            // Acquire: matches the Release in `replace`.
+            self.0.swap(std::ptr::null_mut(), Ordering::Acquire)
         };
         // SAFETY: as in `replace`.
         NonNull::new(before).map(|header| unsafe { Runnable::from_raw(header) })

@@ -144,8 +144,9 @@ impl State {
     /// The holder of the runnable begins to run the task.
     #[inline]
     pub(crate) fn start_poll(&self) -> Start {
-        // AcqRel: acquires what every waker released, and what the poll before released in `end_pending`.
-        let before = self.0.fetch_xor(SCHEDULED | RUNNING, Ordering::AcqRel);
+        // Acquire: what every waker released, and what the poll before released in `end_pending`. Nobody needs to see what came before this: the end
+        // of the poll releases it.
+        let before = self.0.fetch_xor(SCHEDULED | RUNNING, Ordering::Acquire);
         debug_assert_eq!(
             before & (SCHEDULED | RUNNING | COMPLETE),
             SCHEDULED,
@@ -172,8 +173,8 @@ impl State {
             } else {
                 (current & !(RUNNING | SCHEDULED), Pending::Idle)
             };
-            // Release: the next `start_poll` acquires what this poll wrote. Acquire: sees what a waker that came during
-            // the poll wrote.
+            // Release: the next `start_poll` acquires what this poll wrote. Acquire: the future's destructor sees what an aborter
+            // that came during the poll wrote (what a waker wrote, the next `start_poll` acquires).
             match self
                 .0
                 .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
@@ -207,7 +208,8 @@ impl State {
         if seeded(Bug::WakeNoRelease) && self.0.load(Ordering::Relaxed) & SCHEDULED != 0 {
             return Wake::Done;
         }
-        // Release even if the task is already scheduled: the poll that follows must see what the waker's thread wrote.
+        // Release even if the task is already scheduled: the poll that follows must see what the waker's thread wrote. Acquire: matches
+        // `end_pending`; the queues that the runnable goes to now write its link, which those that it came from have written.
         let before = self.0.fetch_or(SCHEDULED, Ordering::AcqRel);
         if before & (SCHEDULED | RUNNING | COMPLETE) == 0 {
             Wake::Submit
@@ -237,7 +239,7 @@ impl State {
 
     /// Asks for the end of the task.
     pub(crate) fn abort(&self) -> Wake {
-        // AcqRel: as in `wake_by_ref`. On a complete task both bits mean nothing.
+        // AcqRel: as in `wake_by_ref`; here it is the future's destructor that sees. On a complete task both bits mean nothing.
         let before = self.0.fetch_or(CANCELLED | SCHEDULED, Ordering::AcqRel);
         if before & (SCHEDULED | RUNNING | COMPLETE) == 0 {
             Wake::Submit
@@ -268,7 +270,7 @@ impl State {
             // Release: `complete` acquires the waker.
             match self
                 .0
-                .compare_exchange_weak(current, current | JOIN_WAKER, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange_weak(current, current | JOIN_WAKER, Ordering::Release, Ordering::Relaxed)
             {
                 Ok(_) => return Ok(()),
                 Err(now) => current = now,
@@ -287,9 +289,10 @@ impl State {
                 }
                 return Err(Complete);
             }
+            // Relaxed: what stands in the slot is the handle's own doing, and the worker touches it only if it completes with the bit set.
             match self
                 .0
-                .compare_exchange_weak(current, current & !JOIN_WAKER, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange_weak(current, current & !JOIN_WAKER, Ordering::Relaxed, Ordering::Relaxed)
             {
                 Ok(_) => return Ok(()),
                 Err(now) => current = now,
@@ -329,9 +332,10 @@ impl State {
                 };
             }
             let next = current & !(JOIN | JOIN_WAKER);
+            // Relaxed: as in `unset_join_waker`; for the end of the task there is `ref_dec`.
             match self
                 .0
-                .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
+                .compare_exchange_weak(current, next, Ordering::Relaxed, Ordering::Relaxed)
             {
                 Ok(_) => {
                     return DropJoin {
