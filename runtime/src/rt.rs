@@ -30,6 +30,13 @@ use std::time::{Duration, Instant};
 /// Dropping a runtime drops the tasks that are left, each on a worker (of a current_thread runtime: on the
 /// dropping thread), and waits for all threads, also for blocking jobs that are running.
 ///
+/// # Forking
+///
+/// A child by `fork` has a copy of the runtime and none of its threads: nothing runs there, and whoever waits for it waits for ever.
+/// Its epolls are the parent's own, not copies: a socket that the child registers or closes comes or goes *in the parent*. So the
+/// child of a process that has a runtime may use nothing of filch, nor drop it; it may call `exec` or `_exit`. The parent does not notice such a
+/// child. Programs that are started by [`std::process::Command`] inherit nothing of filch.
+///
 /// # Panics
 ///
 /// Dropping a runtime inside a task or a `block_on` panics: it would have to wait there for itself.

@@ -227,19 +227,30 @@ pub fn is_child(name: &str) -> bool {
     std::env::var(CHILD).is_ok_and(|child| child == name)
 }
 
-/// Runs test `name` of this binary once more, alone in a process of its own, where [`is_child`] says yes.
+/// Test `name` of this binary once more, alone in a process of its own, where [`is_child`] says yes.
+///
+/// # Panics
+///
+/// If the name of this program is not to be had.
+#[must_use]
+pub fn command(name: &str) -> Command {
+    let program = std::env::current_exe().expect("the name of this program");
+    let mut command = Command::new(program);
+    command
+        .args([name, "--exact", "--nocapture", "--test-threads=1", "--include-ignored"])
+        .env(CHILD, name);
+    command
+}
+
+/// Runs [`command`] to its end.
 ///
 /// # Panics
 ///
 /// If the process cannot be started.
 #[must_use]
 pub fn child(name: &str, environment: &[(&str, &str)]) -> Output {
-    let program = std::env::current_exe().expect("the name of this program");
-    let mut command = Command::new(program);
-    command
-        .args([name, "--exact", "--nocapture", "--test-threads=1", "--include-ignored"])
-        .env(CHILD, name)
-        .envs(environment.iter().copied());
+    let mut command = command(name);
+    command.envs(environment.iter().copied());
     command.output().expect("a process for the test")
 }
 
@@ -250,8 +261,18 @@ pub fn child(name: &str, environment: &[(&str, &str)]) -> Output {
 /// If `body` does, or hangs.
 #[track_caller]
 pub fn alone(name: &str, body: impl FnOnce() + Send + 'static) {
+    alone_for_long(name, || within(body));
+}
+
+/// As [`alone`], for a body that takes so long that it has to ask for hangs ([`within`]) part by part.
+///
+/// # Panics
+///
+/// If `body` does.
+#[track_caller]
+pub fn alone_for_long(name: &str, body: impl FnOnce()) {
     if is_child(name) {
-        within(body);
+        body();
         println!("{CHILD} is done");
         return;
     }
@@ -265,6 +286,16 @@ pub fn alone(name: &str, body: impl FnOnce() + Send + 'static) {
         "{} in a process of its own\n{stdout}\n{stderr}",
         output.status
     );
+}
+
+/// How often a test does what it does: `quick` times, or, if the environment has `FILCH_FULL`, `full` times.
+#[must_use]
+pub fn times(quick: usize, full: usize) -> usize {
+    if std::env::var_os("FILCH_FULL").is_some() {
+        full
+    } else {
+        quick
+    }
 }
 
 /// What a process holds of the system.

@@ -5,10 +5,14 @@
 //! What is left is counted in `/proc`, so most of these tests run in a process of their own.
 
 use filch::net::{TcpListener, TcpStream, UnixStream};
-use filch::runtime::{Builder, Runtime};
+use filch::runtime::{Builder, Handle, Runtime};
 use filch::task::{spawn_blocking, yield_now};
 use filch::time::{Duration, sleep};
-use filch_tests::{Gate, Holdings, OnDrop, alone, current, eventually, multi, panics, text, within};
+use filch_tests::{
+    Gate, Holdings, OnDrop, PATIENCE, alone, alone_for_long, current, eventually, multi, panics, text, times, within,
+};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::collections::VecDeque;
 use std::future::{Future, pending, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -524,6 +528,214 @@ fn a_failed_build_leaves_nothing() {
             .build()
             .expect_err("no machine has such stacks");
         assert!(!error.to_string().is_empty());
+        assert_gone(&before);
+    });
+}
+
+/// Is counted for as long as it lives.
+fn counted(live: &Arc<AtomicUsize>) -> OnDrop<impl FnMut() + Send + 'static> {
+    live.fetch_add(1, Ordering::SeqCst);
+    let live = live.clone();
+    OnDrop(move || {
+        live.fetch_sub(1, Ordering::SeqCst);
+    })
+}
+
+/// Work of every kind, all of it in the middle: yields, timers, sockets, tasks that spawn tasks, blocking jobs. Returns after `yields`.
+async fn load(live: &Arc<AtomicUsize>, yields: usize) {
+    for _ in 0..3 {
+        let alive = counted(live);
+        filch::spawn(async move {
+            let _alive = alive;
+            loop {
+                yield_now().await;
+            }
+        });
+        let alive = counted(live);
+        filch::spawn(async move {
+            let _alive = alive;
+            loop {
+                sleep(Duration::from_micros(50)).await;
+            }
+        });
+        let (mut near, far) = UnixStream::pair().expect("a pair");
+        near.write_all(b"ball").await.expect("there is room");
+        for mut end in [near, far] {
+            let alive = counted(live);
+            filch::spawn(async move {
+                let _alive = alive;
+                let mut ball = [0; 4];
+                // Until the shutdown says so, or takes the other end.
+                while end.read_exact(&mut ball).await.is_ok() && end.write_all(&ball).await.is_ok() {}
+            });
+        }
+        let (alive, more) = (counted(live), live.clone());
+        filch::spawn(async move {
+            let _alive = alive;
+            loop {
+                let alive = counted(&more);
+                let child = filch::spawn(async move {
+                    let _alive = alive;
+                    yield_now().await;
+                });
+                let alive = counted(&more);
+                let job = spawn_blocking(move || drop(alive));
+                let _ = (child.await, job.await);
+            }
+        });
+    }
+    for _ in 0..yields {
+        yield_now().await;
+    }
+}
+
+/// Spawns from outside until the runtime has gone. Each handle tells what has become of its task.
+fn spawn_until(stop: &AtomicBool, handle: &Handle, live: &Arc<AtomicUsize>) {
+    let outside = current();
+    while !stop.load(Ordering::SeqCst) {
+        let alive = counted(live);
+        let task = handle.spawn(async move {
+            let _alive = alive;
+            sleep(Duration::from_micros(20)).await;
+        });
+        if let Err(error) = outside.block_on(task) {
+            assert!(error.is_cancelled(), "{error}");
+        }
+    }
+}
+
+/// A runtime that ends in the middle of all that, in each of the ways there are, while somebody outside goes on spawning.
+fn end_under_load(round: usize) {
+    let live = Arc::new(AtomicUsize::new(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    let yields = round * 7 % 60;
+    let outside = |handle: Handle| {
+        let (live, stop) = (live.clone(), stop.clone());
+        std::thread::spawn(move || spawn_until(&stop, &handle, &live))
+    };
+    let way = round % 5;
+    let spawner = if way == 4 {
+        filch::run(async {
+            let spawner = outside(Handle::current());
+            load(&live, yields).await;
+            spawner
+        })
+    } else {
+        let runtime = match round / 5 % 3 {
+            0 => current(),
+            workers => multi(workers),
+        };
+        let spawner = outside(runtime.handle().clone());
+        runtime.block_on(load(&live, yields));
+        match way {
+            0 => drop(runtime),
+            1 => runtime.shutdown_timeout(PATIENCE),
+            2 => runtime.shutdown_background(),
+            _ => {
+                // From a blocking job of another runtime.
+                let other = multi(1);
+                let job = other.spawn_blocking(move || drop(runtime));
+                other.block_on(job).expect("no panic");
+            }
+        }
+        spawner
+    };
+    stop.store(true, Ordering::SeqCst);
+    spawner.join().expect("no panic");
+    if way == 2 {
+        eventually("what is left goes by itself", || live.load(Ordering::SeqCst) == 0);
+    }
+    assert_eq!(
+        live.load(Ordering::SeqCst),
+        0,
+        "round {round}: futures or jobs are left"
+    );
+}
+
+#[test]
+fn shutdowns_under_load() {
+    alone_for_long("shutdowns_under_load", || {
+        let before = Holdings::now();
+        for hundred in 0..times(5, 100) {
+            let held = before.clone();
+            within(move || {
+                (0..100).for_each(|round| end_under_load(100 * hundred + round));
+                // Their thread is the one that asks.
+                eventually("descriptors and threads are those of before", || {
+                    let mut now = Holdings::now();
+                    now.threads.retain(|name| name != "test-body");
+                    now == held
+                });
+            });
+        }
+        assert_gone(&before);
+    });
+}
+
+/// One after the other, then all at the same time, each connected to the next.
+#[test]
+fn two_hundred_runtimes_leave_nothing() {
+    alone("two_hundred_runtimes_leave_nothing", || {
+        // They hold up to eight descriptors each, and two for a link.
+        let limit = getrlimit(Resource::Nofile);
+        let enough = Rlimit {
+            current: Some(limit.current.map_or(4000, |current| current.max(4000))),
+            ..limit
+        };
+        setrlimit(Resource::Nofile, enough).expect("4000 descriptors");
+        let before = Holdings::now();
+        let make = |number: usize| {
+            if number % 2 == 0 {
+                current()
+            } else {
+                multi(1 + number / 2 % 2)
+            }
+        };
+        for number in 0..200 {
+            let runtime = make(number);
+            let sum = runtime.block_on(async {
+                let half = filch::spawn(async { sleep(Duration::from_micros(1)).await }).await;
+                half.expect("no panic");
+                spawn_blocking(|| 21).await.expect("no panic") + 21
+            });
+            assert_eq!(sum, 42);
+        }
+        assert_gone(&before);
+
+        let runtimes: Vec<_> = (0..200).map(make).collect();
+        let links = (0..=200).map(|_| std::os::unix::net::UnixStream::pair().expect("a pair"));
+        let (mut writers, mut readers): (VecDeque<_>, VecDeque<_>) = links.unzip();
+        let (mut first, mut last) = (
+            writers.pop_front().expect("a link"),
+            readers.pop_back().expect("a link"),
+        );
+        let tasks: Vec<_> = std::iter::zip(readers, writers)
+            .zip(&runtimes)
+            .map(|((reader, writer), runtime)| {
+                runtime.spawn(async move {
+                    let own = |socket: std::os::unix::net::UnixStream| {
+                        socket.set_nonblocking(true).expect("open");
+                        UnixStream::from_std(socket).expect("a descriptor")
+                    };
+                    let (mut reader, mut writer) = (own(reader), own(writer));
+                    let mut count = [0];
+                    reader.read_exact(&mut count).await.expect("open");
+                    writer.write_all(&[count[0] + 1]).await.expect("open");
+                })
+            })
+            .collect();
+        std::io::Write::write_all(&mut first, &[0]).expect("there is room");
+        for (runtime, task) in runtimes.iter().zip(tasks) {
+            runtime.block_on(task).expect("no panic");
+        }
+        let mut count = [0];
+        std::io::Read::read_exact(&mut last, &mut count).expect("open");
+        assert_eq!(count, [200]);
+        // In the middle first.
+        let mut runtimes = runtimes;
+        while !runtimes.is_empty() {
+            drop(runtimes.swap_remove(runtimes.len() / 2));
+        }
         assert_gone(&before);
     });
 }

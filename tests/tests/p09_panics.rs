@@ -9,7 +9,7 @@ use std::future::{Future, pending};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Wake, Waker};
 
 /// Panics when it is dropped.
 fn bomb() -> OnDrop<impl FnMut() + Send + Sync + 'static> {
@@ -358,6 +358,58 @@ fn a_waker_that_panics_when_it_is_dropped() {
                 });
                 assert!(runtime.block_on(task).expect_err("aborted").is_cancelled());
             }
+        });
+    });
+}
+
+/// A waker that panics when it is cloned.
+fn no_clone() -> Waker {
+    const VTABLE: RawWakerVTable = RawWakerVTable::new(|_| panic!("a clone's bomb"), |_| (), |_| (), |_| ());
+    // SAFETY: its functions do not use the pointer, and any thread may call them.
+    unsafe { Waker::from_raw(RawWaker::new(std::ptr::null(), &VTABLE)) }
+}
+
+/// A waker that cannot be cloned is its poller's trouble alone: what was asked is as before, and can be asked again.
+#[test]
+fn a_waker_that_panics_when_it_is_cloned() {
+    within(|| {
+        everywhere(|runtime| {
+            fn bombs<F: Future>(future: Pin<&mut F>) {
+                let (message, _) = panics(|| poll_with(future, &no_clone()).is_pending());
+                assert_eq!(message, "a clone's bomb");
+            }
+            let gate = Arc::new(filch::sync::Notify::new());
+            let opens = gate.clone();
+            let mut task = runtime.spawn(async move { gate.notified().await });
+            bombs(Pin::new(&mut task));
+            opens.notify_one();
+            runtime.block_on(task).expect("no panic");
+
+            let (inside, leave) = (Gate::new(), Gate::new());
+            let gates = (inside.clone(), leave.clone());
+            let mut job = runtime.spawn_blocking(move || {
+                gates.0.open();
+                gates.1.wait();
+            });
+            inside.wait();
+            bombs(Pin::new(&mut job));
+            leave.open();
+            runtime.block_on(job).expect("no panic");
+
+            runtime.block_on(async {
+                let mut timer = Box::pin(sleep(Duration::from_millis(1)));
+                bombs(timer.as_mut());
+                timer.await;
+                let (near, mut far) = filch::net::UnixStream::pair().expect("a pair");
+                // An async function is not polled again after its panic; the socket is asked again.
+                bombs(Box::pin(near.readable()).as_mut());
+                far.write_all(b"x").await.expect("there is room");
+                near.readable().await.expect("it is there");
+                let mut set = JoinSet::new();
+                set.spawn(sleep(Duration::from_millis(1)));
+                bombs(Box::pin(set.join_next()).as_mut());
+                set.join_next().await.expect("one").expect("no panic");
+            });
         });
     });
 }

@@ -30,8 +30,8 @@ pub struct TcpListener {
 impl TcpListener {
     /// Listens at `addr`; if it has several addresses, at the first one that can be bound. Port 0 asks for a free one.
     ///
-    /// `SO_REUSEADDR` is set, so that a server can be started again at once. [`TcpSocket`](crate::net::TcpSocket) gives
-    /// the choice.
+    /// `SO_REUSEADDR` is set, so that a server can be started again at once, and 128 connections may wait to be accepted: whoever
+    /// expects more in one moment should ask for a longer queue. [`TcpSocket`](crate::net::TcpSocket) gives both choices.
     ///
     /// # Errors
     ///
