@@ -114,7 +114,7 @@ pub mod __private {
     pub use crate::run::run_with as run;
     pub use crate::seeds::run_seeds;
     #[cfg(all(feature = "macros", not(loom)))]
-    pub use filch_macros::select;
+    pub use filch_macros::{select, select_branches};
 }
 
 #[cfg(all(test, loom, not(shuttle)))]

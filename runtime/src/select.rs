@@ -19,7 +19,7 @@
 ///
 /// A handler may use `.await`, `?`, `break` and `return` of the function around it. A handler that is no block ends with a comma.
 ///
-/// The grammar is that of Tokio's macro of this name.
+/// The grammar is that of Tokio's macro of this name, without its limit of 64 branches. The losers are dropped before the handler runs, in the order of their branches.
 ///
 /// # Panics
 ///
@@ -48,5 +48,28 @@
 macro_rules! select {
     ($($tokens:tt)*) => {
         $crate::__private::select!(($crate) $($tokens)*)
+    };
+}
+
+/// Has the compiler read the branches of `select!`: what is a pattern, what an expression.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __select_branches {
+    (
+        ($($biased:tt)?) ($($otherwise:expr $(,)?)?)
+        $($pattern:pat = $future:expr $(, if $condition:expr)? => $handler:expr),* $(,)?
+    ) => {
+        $crate::__private::select_branches!(
+            ($crate) ($($biased)?) ($($otherwise)?) $(($pattern) ($future) ($($condition)?) ($handler))*
+        )
+    };
+}
+
+/// A `select!` that has an `else` only.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __select_else {
+    ($otherwise:expr $(,)?) => {
+        $otherwise
     };
 }

@@ -258,3 +258,175 @@ fn it_is_send_if_its_futures_are() {
     });
     assert_eq!(run(future), 1);
 }
+
+#[test]
+fn a_handler_is_any_expression() {
+    type Pair<A, B> = std::marker::PhantomData<(A, B)>;
+    trait Two<A, B> {
+        fn two(self) -> Self;
+    }
+    impl Two<u8, u8> for u8 {
+        fn two(self) -> u8 {
+            self + 2
+        }
+    }
+    run(async {
+        let add =
+            select! { number = ready(1) => move |a: u8, b: u8| a + b + number, _ = pending::<()>() => unreachable!() };
+        assert_eq!(add(2, 3), 6);
+        let _: Pair<u8, u8> = select! { _ = ready(()) => std::marker::PhantomData as Pair<u8, u8>, };
+        let path = select! { number = ready(1) => <u8 as Two<u8, u8>>::two(number), () = pending() => 0 };
+        assert_eq!(path, 3);
+        let smaller = select! { number = ready(1) => number < 3, () = pending() => 2 > 1 };
+        assert!(smaller);
+        let sum = select! { number = ready(1) => if number > 0 { 1 } else { 2 } + 1, () = pending() => 0 };
+        assert_eq!(sum, 2);
+        let tried: Result<u8, u8> = async { Ok(select! { number = ready(1) => { Ok::<u8, u8>(number) }?, }) }.await;
+        assert_eq!(tried, Ok(1));
+        let blocks = select! { number = ready(1) => { number } () = pending(), if true => { 2 } else => { 3 } };
+        assert_eq!(blocks, 1);
+        let only = select! { else => if run_now(ready(true)) { 4 } else { 5 } };
+        assert_eq!(only, 4);
+    });
+}
+
+#[test]
+fn a_pattern_is_any_pattern() {
+    struct Point {
+        x: u8,
+        y: u8,
+    }
+    run(async {
+        let value = 5;
+        let one_of_two = select! { (&a, b) = ready((&value, 2)) => a + b };
+        assert_eq!(one_of_two, 7);
+        let inside = select! { Some(&a) = ready(Some(&value)) => a, else => 0 };
+        assert_eq!(inside, 5);
+        let mut place = 6;
+        let outside = select! { &mut a = ready(&mut place) => a };
+        assert_eq!(outside, 6);
+        let changed = select! { Some(ref mut a) = ready(Some(7)) => { *a += 1; *a } else => 0 };
+        assert_eq!(changed, 8);
+        let fields = select! { Point { mut x, ref y } = ready(Point { x: 1, y: 2 }) => { x += 1; x + *y } };
+        assert_eq!(fields, 4);
+        let ends = select! { [a, .., b] = ready([1, 2, 3]) => a + b };
+        assert_eq!(ends, 4);
+        let from = select! { 5.. = ready(7) => true, else => false };
+        assert!(from);
+    });
+}
+
+#[test]
+fn what_a_macro_took_apart_is_read_again() {
+    macro_rules! choose {
+        ($pattern:pat, $future:expr, $condition:expr, $handler:expr, $block:block) => {
+            select! { biased; $pattern = $future, if $condition => $handler, () = ready(()) => $block () = ready(()) => $block }
+        };
+    }
+    let choose = |on: bool| {
+        run_now(async {
+            choose!(
+                Some(1) | None,
+                ready(Some(1)),
+                on || number_of(&AtomicUsize::new(0)) == 1,
+                1 + 1,
+                { 3 }
+            )
+        })
+    };
+    assert_eq!((choose(true), choose(false)), (2, 3));
+}
+
+#[test]
+fn a_future_may_borrow_from_what_its_expression_made() {
+    let got = run(async {
+        select! {
+            number = &mut Box::pin(async { sleep(Duration::from_millis(1)).await; 1 }) => number,
+            () = pending() => 2,
+        }
+    });
+    assert_eq!(got, 1);
+}
+
+#[test]
+fn conditions_futures_conversions_and_drops_come_in_the_order_of_the_branches() {
+    type Log<'a> = &'a std::cell::RefCell<Vec<String>>;
+    struct Made<'a>(&'static str, bool, Log<'a>);
+    struct Waits<'a>(Made<'a>);
+    impl<'a> IntoFuture for Made<'a> {
+        type Output = ();
+        type IntoFuture = Waits<'a>;
+        fn into_future(self) -> Waits<'a> {
+            self.2.borrow_mut().push(format!("convert {}", self.0));
+            Waits(self)
+        }
+    }
+    impl Future for Waits<'_> {
+        type Output = ();
+        fn poll(self: std::pin::Pin<&mut Self>, _: &mut std::task::Context<'_>) -> Poll<()> {
+            if self.0.1 { Poll::Ready(()) } else { Poll::Pending }
+        }
+    }
+    impl Drop for Waits<'_> {
+        fn drop(&mut self) {
+            self.0.2.borrow_mut().push(format!("drop {}", self.0.0));
+        }
+    }
+    let log = std::cell::RefCell::new(Vec::new());
+    let make = |name, ready| {
+        log.borrow_mut().push(format!("make {name}"));
+        Made(name, ready, &log)
+    };
+    let allow = |name| {
+        log.borrow_mut().push(format!("condition {name}"));
+        true
+    };
+    run_now(async {
+        select! {
+            biased;
+            () = make("a", false), if allow("a") => {}
+            () = make("b", true), if allow("b") => log.borrow_mut().push("handler".to_owned()),
+            () = make("c", false) => {}
+        }
+    });
+    let expected = [
+        "condition a",
+        "condition b",
+        "make a",
+        "make b",
+        "make c",
+        "convert a",
+        "convert b",
+        "convert c",
+        "drop a",
+        "drop b",
+        "drop c",
+        "handler",
+    ];
+    assert_eq!(*log.borrow(), expected);
+}
+
+#[test]
+fn a_future_that_never_ends_needs_no_value() {
+    async fn never() -> std::convert::Infallible {
+        pending().await
+    }
+    let got = run_now(async {
+        select! { never = never() => match never {}, number = ready(1) => number }
+    });
+    assert_eq!(got, 1);
+}
+
+#[test]
+fn more_than_128_branches() {
+    macro_rules! many {
+        ($($number:literal)*) => {
+            select! { biased; $(() = pending() => $number, () = pending() => { $number })* last = ready(1000) => last }
+        };
+    }
+    let got = run_now(async {
+        many!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39
+            40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64 65 66 67 68 69)
+    });
+    assert_eq!(got, 1000);
+}

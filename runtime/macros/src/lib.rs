@@ -53,10 +53,17 @@ pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(arguments, item, Kind::Test).unwrap_or_else(Mistake::report)
 }
 
-/// The inside of `filch::select!`.
+/// The outside of `filch::select!`: brings its branches into order.
 #[doc(hidden)]
 #[proc_macro]
 pub fn select(input: TokenStream) -> TokenStream {
+    select::arrange(input).unwrap_or_else(Mistake::report)
+}
+
+/// The inside of `filch::select!`: writes its code.
+#[doc(hidden)]
+#[proc_macro]
+pub fn select_branches(input: TokenStream) -> TokenStream {
     select::expand(input).unwrap_or_else(Mistake::report)
 }
 

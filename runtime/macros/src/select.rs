@@ -1,15 +1,16 @@
-//! `select!`: the part that reads branches and writes a poll function.
+//! `select!`: the parts that bring branches into order and write a poll function.
 //!
 //! ```text
-//! (path of filch) [biased;] { pattern = future [, if condition] => handler [,] }* [else => handler [,]]
+//! [biased;] { pattern = future [, if condition] => handler [,] }* [else => handler [,]]
 //! ```
 //!
-//! A future's expression ends at `=>`, or at `, if`; a handler is a block, or an expression that ends at a comma. Only
-//! what stands at the top level counts, so no parser of expressions is needed. (Commas of generic arguments, as in `f::<A, B>()`, are told apart.)
+//! Where a pattern or an expression ends the compiler knows best, so three macros work hand in hand. [`arrange`] looks at arrows only: it puts a comma behind each
+//! block that is a handler and has none, and the part of `else` first. `__select_branches` of crate filch, a `macro_rules`, has all parts read as what
+//! they are, and hands them over one by one. [`expand`] writes the code.
 
 use crate::Mistake;
 use crate::template::fill;
-use proc_macro::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
+use proc_macro::{Delimiter, Group, Punct, Spacing, Span, TokenStream, TokenTree};
 
 struct Branch {
     pattern: TokenStream,
@@ -31,7 +32,7 @@ pub(crate) fn expand(input: TokenStream) -> Result<TokenStream, Mistake> {
         biased,
         branches,
         otherwise,
-    } = parse(input)?;
+    } = read(input)?;
     let count = branches.len();
     let mut parts = Parts::default();
     for (index, branch) in branches.into_iter().enumerate() {
@@ -51,15 +52,17 @@ pub(crate) fn expand(input: TokenStream) -> Result<TokenStream, Mistake> {
         "{{
             #[allow(dead_code)]
             enum __FilchSelected<{parameters}> {{ {variants} Disabled }}
-            #[allow(unused_mut)]
             let selected = {{
                 let mut disabled = [false; {count}];
                 CONDITIONS
-                FUTURES
+                // In one statement: what a future borrows from lives as long as it.
+                let ({made}) = (FUTURES);
+                {converted}
+                {pinned}
                 ::core::future::poll_fn(|cx| {{
                     let mut waiting = false;
                     let start: u32 = {start};
-                    for branch in (start..{count}u32).chain(0..start) {{
+                    for branch in ::core::iter::Iterator::chain(start..{count}u32, 0..start) {{
                         match branch {{
                             POLLS
                             _ => ::core::unreachable!(),
@@ -72,15 +75,21 @@ pub(crate) fn expand(input: TokenStream) -> Result<TokenStream, Mistake> {
                     }}
                 }}).await
             }};
-            #[allow(unreachable_patterns, clippy::match_single_binding)]
+            // A pattern may borrow from it with `ref mut`.
+            #[allow(unused_mut)]
+            let mut selected = selected;
             match selected {{
                 HANDLERS
-                __FilchSelected::Disabled => OTHERWISE,
+                __FilchSelected::Disabled => (OTHERWISE),
+                #[allow(unreachable_patterns)]
                 _ => ::core::unreachable!(\"the pattern was tried before\"),
             }}
         }}",
         parameters = parts.parameters,
         variants = parts.variants,
+        made = parts.made,
+        converted = parts.converted,
+        pinned = parts.pinned,
     );
     let holes = [
         ("PATH", path),
@@ -98,6 +107,10 @@ pub(crate) fn expand(input: TokenStream) -> Result<TokenStream, Mistake> {
 struct Parts {
     parameters: String,
     variants: String,
+    made: String,
+    converted: String,
+    /// The last one first: they are dropped in the order of their branches.
+    pinned: String,
     conditions: TokenStream,
     futures: TokenStream,
     polls: TokenStream,
@@ -118,14 +131,18 @@ impl Parts {
             let source = format!("disabled[{index}] = !(CONDITION);");
             self.conditions.extend(fill(&source, &[("CONDITION", condition)]));
         }
-        let source =
-            format!("let mut future{index} = ::core::pin::pin!(::core::future::IntoFuture::into_future(FUTURE));");
-        self.futures.extend(fill(&source, &[("FUTURE", future)]));
+        self.made += &format!("future{index}, ");
+        self.converted += &format!("let future{index} = ::core::future::IntoFuture::into_future(future{index});");
+        let pinned = format!("let mut future{index} = ::core::pin::pin!(future{index});");
+        self.pinned.insert_str(0, &pinned);
+        self.futures.extend(fill("FUTURE,", &[("FUTURE", future)]));
         // The pattern is tried on a reference first, so that a value that does not fit disables the branch.
         let source = format!(
             "{index}u32 => if !disabled[{index}] {{
                 match ::core::future::Future::poll(::core::pin::Pin::as_mut(&mut future{index}), cx) {{
                     ::core::task::Poll::Pending => waiting = true,
+                    // The output may be one that there never is.
+                    #[allow(unreachable_code)]
                     ::core::task::Poll::Ready(output) => {{
                         disabled[{index}] = true;
                         #[allow(unused_variables, unreachable_patterns, clippy::match_single_binding)]
@@ -139,190 +156,153 @@ impl Parts {
         );
         self.polls
             .extend(fill(&source, &[("PATTERN", by_reference(pattern.clone()))]));
-        let source = format!("__FilchSelected::Branch{index}(PATTERN) => HANDLER,");
+        // In parentheses: as it stands it could end before an operator, as in `if a { 1 } else { 2 } + 1`.
+        let source = format!("__FilchSelected::Branch{index}(PATTERN) => (HANDLER),");
         self.handlers
             .extend(fill(&source, &[("PATTERN", pattern), ("HANDLER", handler)]));
     }
 }
 
-/// The pattern as it fits a reference to the value: without `mut` and `ref`.
+/// The pattern as it fits a reference to the value: without `mut`, `ref` and `&`, which then are no part of it or, in some editions, not allowed.
 fn by_reference(pattern: TokenStream) -> TokenStream {
-    let kept = pattern.into_iter().filter_map(|token| match token {
-        TokenTree::Ident(ident) if ["mut", "ref"].contains(&ident.to_string().as_str()) => None,
-        TokenTree::Group(group) => {
-            let mut cleaned = Group::new(group.delimiter(), by_reference(group.stream()));
-            cleaned.set_span(group.span());
-            Some(cleaned.into())
+    let mut cleaned = TokenStream::new();
+    // Types stand between `<` and `>`, and are left as they are.
+    let mut depth = 0usize;
+    for token in pattern {
+        match &token {
+            TokenTree::Ident(ident) if depth == 0 && ["mut", "ref"].contains(&ident.to_string().as_str()) => continue,
+            TokenTree::Punct(punct) if depth == 0 && punct.as_char() == '&' => continue,
+            TokenTree::Punct(punct) if punct.as_char() == '<' => depth += 1,
+            TokenTree::Punct(punct) if punct.as_char() == '>' => depth = depth.saturating_sub(1),
+            TokenTree::Group(group) if depth == 0 => {
+                let inside = by_reference(group.stream());
+                // A group without delimiters is what a macro took for a pattern.
+                if group.delimiter() == Delimiter::None {
+                    cleaned.extend(inside);
+                    continue;
+                }
+                let mut group = Group::new(group.delimiter(), inside);
+                group.set_span(token.span());
+                cleaned.extend([TokenTree::from(group)]);
+                continue;
+            }
+            _ => {}
         }
-        token => Some(token),
+        cleaned.extend([token]);
+    }
+    cleaned
+}
+
+/// Reads what `__select_branches` hands over: `(path) (biased or nothing) (else or nothing) { (pattern) (future) (condition or nothing) (handler) }*`.
+fn read(input: TokenStream) -> Result<Input, Mistake> {
+    let mut parts = Vec::new();
+    for token in input {
+        let TokenTree::Group(group) = token else {
+            return Err(not_called_by_hand());
+        };
+        parts.push(group.stream());
+    }
+    let [path, biased, otherwise, branches @ ..] = parts.as_slice() else {
+        return Err(not_called_by_hand());
+    };
+    let given = |part: &TokenStream| (!part.is_empty()).then(|| part.clone());
+    let branches = branches.chunks_exact(4).map(|parts| Branch {
+        pattern: parts[0].clone(),
+        future: parts[1].clone(),
+        condition: given(&parts[2]),
+        handler: parts[3].clone(),
     });
-    kept.collect()
-}
-
-/// The tokens that are left to read.
-struct Tokens {
-    all: Vec<TokenTree>,
-    at: usize,
-}
-
-impl Tokens {
-    fn peek(&self, ahead: usize) -> Option<&TokenTree> {
-        self.all.get(self.at + ahead)
-    }
-
-    fn next(&mut self) -> Option<TokenTree> {
-        self.at += 1;
-        self.all.get(self.at - 1).cloned()
-    }
-
-    fn is_punct(&self, ahead: usize, sign: char) -> bool {
-        matches!(self.peek(ahead), Some(TokenTree::Punct(punct)) if punct.as_char() == sign)
-    }
-
-    fn is_ident(&self, ahead: usize, name: &str) -> bool {
-        matches!(self.peek(ahead), Some(TokenTree::Ident(ident)) if ident.to_string() == name)
-    }
-
-    /// Takes the next `count` tokens away, if `found`.
-    fn take_if(&mut self, found: bool, count: usize) -> bool {
-        self.at += if found { count } else { 0 };
-        found
-    }
-
-    fn take_arrow(&mut self) -> bool {
-        let joint = matches!(self.peek(0), Some(TokenTree::Punct(punct)) if punct.spacing() == Spacing::Joint);
-        self.take_if(joint && self.is_punct(0, '=') && self.is_punct(1, '>'), 2)
-    }
-
-    fn take_comma_if(&mut self) -> bool {
-        self.take_if(self.is_punct(0, ',') && self.is_ident(1, "if"), 2)
-    }
-}
-
-fn parse(input: TokenStream) -> Result<Input, Mistake> {
-    let mut tokens = Tokens {
-        all: input.into_iter().collect(),
-        at: 0,
-    };
-    let Some(TokenTree::Group(path)) = tokens.next() else {
-        return Err(Mistake::new(
-            "this is called by `filch::select!` only",
-            Span::call_site(),
-        ));
-    };
-    let biased = tokens.is_ident(0, "biased") && tokens.is_punct(1, ';');
-    tokens.take_if(biased, 2);
-    let mut input = Input {
-        path: path.stream(),
-        biased,
-        branches: Vec::new(),
-        otherwise: None,
-    };
-    while let Some(first) = tokens.peek(0) {
-        let span = first.span();
-        if tokens.is_ident(0, "else") {
-            tokens.next();
-            if !tokens.take_arrow() {
-                return Err(Mistake::new("expected `=>` behind `else`", span));
-            }
-            input.otherwise = Some(handler(&mut tokens, span)?);
-            if let Some(rest) = tokens.next() {
-                return Err(Mistake::new("`else` must be the last branch", rest.span()));
-            }
-            break;
-        }
-        input.branches.push(branch(&mut tokens, span)?);
-    }
-    if input.branches.is_empty() {
-        return Err(Mistake::new("`select!` needs at least one branch", Span::call_site()));
-    }
-    Ok(input)
-}
-
-fn branch(tokens: &mut Tokens, span: Span) -> Result<Branch, Mistake> {
-    let pattern = pattern(tokens).ok_or_else(|| Mistake::new("expected `pattern = future => handler`", span))?;
-    let mut future = TokenStream::new();
-    let mut condition = None;
-    while !tokens.take_arrow() {
-        // In front of the arrow stands the future, and behind `, if` the condition.
-        if condition.is_none() && tokens.take_comma_if() {
-            condition = Some(TokenStream::new());
-            continue;
-        }
-        let token = tokens
-            .next()
-            .ok_or_else(|| Mistake::new("expected `=> handler` behind the future", span))?;
-        condition.as_mut().unwrap_or(&mut future).extend([token]);
-    }
-    if future.is_empty() || condition.as_ref().is_some_and(TokenStream::is_empty) {
-        return Err(Mistake::new(
-            "expected `pattern = future, if condition => handler`",
-            span,
-        ));
-    }
-    Ok(Branch {
-        pattern,
-        future,
-        condition,
-        handler: handler(tokens, span)?,
+    Ok(Input {
+        path: path.clone(),
+        biased: !biased.is_empty(),
+        branches: branches.collect(),
+        otherwise: given(otherwise),
     })
 }
 
-/// What stands in front of the first `=` that is no part of another operator.
-fn pattern(tokens: &mut Tokens) -> Option<TokenStream> {
-    let mut pattern = TokenStream::new();
-    // Whether the token before was a sign that belongs together with this one, as in `..=`.
-    let mut joined = false;
-    loop {
-        let token = tokens.next()?;
-        let TokenTree::Punct(punct) = &token else {
-            joined = false;
-            pattern.extend([token]);
-            continue;
-        };
-        let goes_on = punct.spacing() == Spacing::Joint && (tokens.is_punct(0, '=') || tokens.is_punct(0, '>'));
-        if punct.as_char() == '=' && !joined && !goes_on {
-            return (!pattern.is_empty()).then_some(pattern);
-        }
-        joined = punct.spacing() == Spacing::Joint;
-        pattern.extend([token]);
-    }
+fn not_called_by_hand() -> Mistake {
+    Mistake::new("this is called by `filch::select!` only", Span::call_site())
 }
 
-/// The block, or the expression up to the comma.
-fn handler(tokens: &mut Tokens, span: Span) -> Result<TokenStream, Mistake> {
-    // `{ ... }.method()` and `{ ... }?` go on.
-    let goes_on = tokens.is_punct(1, '.') || tokens.is_punct(1, '?');
-    if let Some(TokenTree::Group(group)) = tokens.peek(0) {
-        if group.delimiter() == Delimiter::Brace && !goes_on {
-            let block = TokenTree::from(group.clone());
-            tokens.next();
-            tokens.take_if(tokens.is_punct(0, ','), 1);
-            return Ok(block.into());
+/// Makes a call of `__select_branches` of what the user wrote behind `(path)`.
+pub(crate) fn arrange(input: TokenStream) -> Result<TokenStream, Mistake> {
+    let tokens: Vec<TokenTree> = input.into_iter().collect();
+    let Some((TokenTree::Group(path), mut tokens)) = tokens.split_first() else {
+        return Err(not_called_by_hand());
+    };
+    let mut biased = TokenStream::new();
+    if let [first, second, rest @ ..] = tokens {
+        if is_ident(first, "biased") && is_punct(second, ';') {
+            biased.extend([first.clone()]);
+            tokens = rest;
         }
     }
-    let mut handler = TokenStream::new();
-    // How deep within `::<...>`, whose commas end nothing.
-    let mut depth = 0usize;
-    let mut colons = 0;
-    let mut before = ' ';
-    while let Some(token) = tokens.next() {
-        let sign = match &token {
-            TokenTree::Punct(punct) => punct.as_char(),
-            _ => ' ',
-        };
-        match sign {
-            ',' if depth == 0 => break,
-            '<' if depth > 0 || colons == 2 => depth += 1,
-            '>' if depth > 0 && before != '-' && before != '=' => depth -= 1,
-            _ => {}
+    let otherwise = (0..tokens.len()).find(|&at| is_ident(&tokens[at], "else") && is_arrow(&tokens[at + 1..]));
+    let (branches, otherwise) = tokens.split_at(otherwise.unwrap_or(tokens.len()));
+    let otherwise: TokenStream = otherwise.iter().skip(3).cloned().collect();
+    if branches.is_empty() && otherwise.is_empty() {
+        return Err(Mistake::new("`select!` needs at least one branch", Span::call_site()));
+    }
+    if let Some(last) = branches
+        .last()
+        .filter(|_| !(0..branches.len()).any(|at| is_arrow(&branches[at..])))
+    {
+        return Err(Mistake::new("expected `pattern = future => handler`", last.span()));
+    }
+    if branches.is_empty() {
+        let source = "PATH::__select_else!(OTHERWISE)";
+        return Ok(fill(source, &[("PATH", path.stream()), ("OTHERWISE", otherwise)]));
+    }
+    let holes = [
+        ("PATH", path.stream()),
+        ("BIASED", biased),
+        ("OTHERWISE", otherwise),
+        ("BRANCHES", with_commas(branches)),
+    ];
+    Ok(fill("PATH::__select_branches!((BIASED) (OTHERWISE) BRANCHES)", &holes))
+}
+
+/// The branches, with a comma behind each handler that is a block.
+fn with_commas(tokens: &[TokenTree]) -> TokenStream {
+    let mut output = TokenStream::new();
+    for (at, token) in tokens.iter().enumerate() {
+        output.extend([token.clone()]);
+        // `{ ... }.method()` and `{ ... }?` go on.
+        let goes_on = tokens
+            .get(at + 1)
+            .is_none_or(|next| [',', '.', '?'].iter().any(|&sign| is_punct(next, sign)));
+        if at >= 2 && is_arrow(&tokens[at - 2..]) && is_block(token) && !goes_on {
+            let mut comma = Punct::new(',', Spacing::Alone);
+            comma.set_span(token.span());
+            output.extend([TokenTree::from(comma)]);
         }
-        colons = if sign == ':' { colons + 1 } else { 0 };
-        before = sign;
-        handler.extend([token]);
     }
-    if handler.is_empty() {
-        return Err(Mistake::new("expected a handler behind `=>`", span));
+    output
+}
+
+fn is_punct(token: &TokenTree, sign: char) -> bool {
+    matches!(token, TokenTree::Punct(punct) if punct.as_char() == sign)
+}
+
+fn is_ident(token: &TokenTree, name: &str) -> bool {
+    matches!(token, TokenTree::Ident(ident) if ident.to_string() == name)
+}
+
+/// Whether `tokens` begin with `=>`.
+fn is_arrow(tokens: &[TokenTree]) -> bool {
+    let joint = |token: &TokenTree| matches!(token, TokenTree::Punct(punct) if punct.spacing() == Spacing::Joint);
+    matches!(tokens, [equals, greater, ..] if is_punct(equals, '=') && joint(equals) && is_punct(greater, '>'))
+}
+
+/// Whether it is a block, or what a macro took for one.
+fn is_block(token: &TokenTree) -> bool {
+    let TokenTree::Group(group) = token else { return false };
+    match group.delimiter() {
+        Delimiter::Brace => true,
+        Delimiter::None => {
+            let inside: Vec<TokenTree> = group.stream().into_iter().collect();
+            matches!(inside.as_slice(), [token] if is_block(token))
+        }
+        _ => false,
     }
-    Ok(handler)
 }
