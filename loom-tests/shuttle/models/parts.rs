@@ -27,6 +27,18 @@ impl Schedule for Nobody {
     fn release(self, _: NonNull<Header>) {}
 }
 
+/// A task that notes who made it and its number.
+fn numbered(producer: usize, number: usize, ran: &Arc<Mutex<Vec<(usize, usize)>>>) -> Runnable {
+    let ran = ran.clone();
+    let (task, join) = raw::new(
+        async move { ran.lock().push((producer, number)) },
+        Nobody,
+        Location::caller(),
+    );
+    drop(crate::task::JoinHandle::new(join));
+    task
+}
+
 /// Three producers and two consumers: each runnable comes out once.
 #[test]
 fn an_inbox_gives_each_task_once() {
@@ -40,11 +52,7 @@ fn an_inbox_gives_each_task_once() {
                 let (inbox, ran) = (inbox.clone(), ran.clone());
                 thread::spawn(move || {
                     for number in 0..EACH {
-                        let ran = ran.clone();
-                        let future = async move { ran.lock().push((producer, number)) };
-                        let (task, join) = raw::new(future, Nobody, Location::caller());
-                        drop(crate::task::JoinHandle::new(join));
-                        inbox.push(task);
+                        inbox.push(numbered(producer, number, &ran));
                     }
                 })
             })
@@ -88,11 +96,7 @@ fn an_inbox_keeps_each_producers_order() {
                 let (inbox, ran) = (inbox.clone(), ran.clone());
                 thread::spawn(move || {
                     for number in 0..3 {
-                        let ran = ran.clone();
-                        let future = async move { ran.lock().push((producer, number)) };
-                        let (task, join) = raw::new(future, Nobody, Location::caller());
-                        drop(crate::task::JoinHandle::new(join));
-                        inbox.push(task);
+                        inbox.push(numbered(producer, number, &ran));
                     }
                 })
             })
