@@ -52,11 +52,6 @@ thread_local_const! {
     static DRIVING: Cell<bool> = Cell::new(false)
 }
 
-thread_local_const! {
-    /// The blocking job that this thread runs holds this one's clock. Only compared.
-    static HOLDING: Cell<*const Stillness> = Cell::new(std::ptr::null())
-}
-
 /// Says that a thread is inside no runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TryCurrentError(());
@@ -133,7 +128,6 @@ impl Handle {
         let handle = self.clone();
         let job = move || {
             let _inside = handle.enter();
-            let _holding = handle.inner.stillness.as_deref().map(Holding::new);
             f()
         };
         self.inner.blocking.spawn(job, hold(self), Location::caller())
@@ -274,35 +268,10 @@ impl Drop for Hold {
     }
 }
 
-/// This thread runs a blocking job that holds the clock.
-struct Holding(*const Stillness);
-
-impl Holding {
-    fn new(stillness: &Stillness) -> Self {
-        Self(HOLDING.with(|holding| holding.replace(stillness)))
-    }
-
-    fn is(stillness: &Stillness) -> bool {
-        HOLDING
-            .try_with(|holding| std::ptr::eq(holding.get(), stillness))
-            .unwrap_or(false)
-    }
-}
-
-impl Drop for Holding {
-    fn drop(&mut self) {
-        HOLDING.with(|holding| holding.set(self.0));
-    }
-}
-
 /// Polls `future` until it is done; parks the thread between. Where a paused clock jumps by itself, it is told.
 pub(crate) fn park_on<F: Future>(mut future: Pin<&mut F>, stillness: Option<&Stillness>) -> F::Output {
     let parker = Parker::new();
     let guest = stillness.map(|stillness| stillness.guest(parker.clone()));
-    // Taken back, at the end, before the guest is counted out.
-    let _lent = stillness
-        .filter(|stillness| Holding::is(stillness))
-        .map(Stillness::lend_hold);
     let waker = parker.waker();
     let mut cx = Context::from_waker(&waker);
     loop {

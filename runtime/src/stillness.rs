@@ -1,7 +1,7 @@
 //! When nothing runs: the moment at which the paused clock of a multi_thread runtime jumps.
 //!
 //! Everything that can make something happen is counted while it is awake: each worker, and each thread in `block_on`. Blocking jobs hold the clock by
-//! themselves; one that is in `block_on` is counted there instead. Whoever falls asleep last looks around and moves the clock:
+//! themselves. Whoever falls asleep last looks around and moves the clock:
 //!
 //! ```text
 //! sleeper:  [lock] count down; none left, and no news anywhere -> jump, rouse whose timers are due [unlock];
@@ -16,7 +16,7 @@
 
 use crate::park::Parker;
 use crate::shim::{Bug, Mutex, seeded};
-use filch_timer::{Clock, Lent};
+use filch_timer::Clock;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -84,11 +84,6 @@ impl Stillness {
             stillness: self,
             parker,
         }
-    }
-
-    /// For a guest whose thread runs a blocking job: the job holds the clock no more, as the guest is counted.
-    pub(crate) fn lend_hold(&self) -> Lent {
-        self.clock.lend()
     }
 
     /// Moves the clock, if everybody sleeps.

@@ -207,14 +207,6 @@ impl Clock {
         Hold { clock: self.clone() }
     }
 
-    /// Gives back one hold for a while, whose holder the caller is. The runtime must know by other means that the caller is awake.
-    #[must_use = "the hold is taken again when the guard is dropped"]
-    pub fn lend(&self) -> Lent {
-        // Relaxed: whoever lends is known to be awake, and what makes it known that he sleeps orders this too.
-        self.inner.holds.fetch_sub(1, Ordering::Relaxed);
-        Lent { clock: self.clone() }
-    }
-
     /// Whether somebody holds the clock. A runtime with a paused clock moves it to the next deadline when everything is
     /// idle and nobody holds it.
     #[must_use]
@@ -262,18 +254,5 @@ impl Drop for Hold {
     fn drop(&mut self) {
         // Release: matches the Acquire in `is_held`.
         self.clock.inner.holds.fetch_sub(1, Ordering::Release);
-    }
-}
-
-/// A hold is given back until this is dropped. From [`Clock::lend`].
-#[derive(Debug)]
-pub struct Lent {
-    clock: Clock,
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        // Relaxed: as in `hold`.
-        self.clock.inner.holds.fetch_add(1, Ordering::Relaxed);
     }
 }

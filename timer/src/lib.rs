@@ -59,7 +59,7 @@ mod timeout;
 mod timers;
 pub mod wheel;
 
-pub use clock::{Clock, Hold, Lent};
+pub use clock::{Clock, Hold};
 pub use current::{Enter, Handle};
 pub use instant::Instant;
 pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
