@@ -329,9 +329,9 @@ impl<F: FnOnce() -> R, R> Future for Job<F> {
     }
 }
 
-/// The scheduler of jobs: they are queued once, by `spawn`, and never wait.
+/// The scheduler of jobs, and of whatever else is queued by hand, once, and never waits.
 #[derive(Clone)]
-struct Nowhere;
+pub(crate) struct Nowhere;
 
 impl Schedule for Nowhere {
     fn schedule(self, _: Runnable) {

@@ -156,6 +156,8 @@ impl Builder {
     /// [`Handle::block_on`](crate::runtime::Handle::block_on) beside it.)
     ///
     /// Only a multi_thread runtime that was built so can be paused at all.
+    ///
+    /// A blocking job that waits in `Handle::block_on` holds the clock all the same: a timer that it waits for never fires.
     pub fn start_paused(&mut self, paused: bool) -> &mut Self {
         self.start_paused = paused;
         self

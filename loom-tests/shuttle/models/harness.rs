@@ -62,7 +62,11 @@ pub(super) fn assert_caught(bug: &str, path: &str) -> String {
 pub(super) fn run_with(bug: &str, path: &str, replay: Option<&str>) -> (bool, String) {
     let mut child = Command::new(std::env::current_exe().expect("a running test has a path"));
     child.args(["--exact", path, "--nocapture", "--test-threads=1"]);
-    child.env("FILCH_SEEDED", bug).env_remove("FILCH_SHUTTLE_REPLAY");
+    child.env("FILCH_SEEDED", bug);
+    // The bug must show in what the program is run under by itself.
+    for variable in ["FILCH_SHUTTLE_REPLAY", "FILCH_SHUTTLE_SEED", "FILCH_SCHEDULES"] {
+        child.env_remove(variable);
+    }
     if let Some(schedule) = replay {
         child.env("FILCH_SHUTTLE_REPLAY", schedule);
     }

@@ -1,38 +1,22 @@
 //! Single parts with more threads than loom can have.
 
 use super::harness::explore;
+use crate::blocking::Nowhere;
 use crate::park::Parker;
 use crate::scheduler::inbox::Inbox;
 use crate::shim::Mutex;
-use crate::task::raw::{self, Header, Runnable, Schedule};
+use crate::task::raw::{self, Runnable};
 use loom::thread;
 use std::panic::Location;
-use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// A scheduler that nobody asks for anything: its tasks are queued by hand, once.
-#[derive(Clone)]
-struct Nobody;
-
-impl Schedule for Nobody {
-    fn schedule(self, _: Runnable) {
-        unreachable!("nobody wakes these tasks");
-    }
-
-    fn reschedule(self, _: Runnable) {
-        unreachable!("these tasks do not wait");
-    }
-
-    fn release(self, _: NonNull<Header>) {}
-}
 
 /// A task that notes who made it and its number.
 fn numbered(producer: usize, number: usize, ran: &Arc<Mutex<Vec<(usize, usize)>>>) -> Runnable {
     let ran = ran.clone();
     let (task, join) = raw::new(
         async move { ran.lock().push((producer, number)) },
-        Nobody,
+        Nowhere,
         Location::caller(),
     );
     drop(crate::task::JoinHandle::new(join));

@@ -136,7 +136,7 @@ impl Simulation {
             }
             match run.choose(|| main.is_woken()) {
                 Some(Choice::Main) => {
-                    main.woken.store(false, Ordering::Relaxed);
+                    main.take_wake();
                     self.record.note(Step::Main, [0, 0]);
                     let worker = run.any_worker();
                     let mut poll = || coop::with_budget(|| future.as_mut().poll(&mut cx));
@@ -507,8 +507,14 @@ struct Main {
 
 impl Main {
     fn is_woken(&self) -> bool {
-        // Acquire: matches the Release in `wake_by_ref`, should that have been a foreign thread's.
-        self.woken.load(Ordering::Acquire)
+        // Relaxed: it only leads to `take_wake`.
+        self.woken.load(Ordering::Relaxed)
+    }
+
+    fn take_wake(&self) {
+        // Acquire, and an exchange: matches the Release in `wake_by_ref`, should that have been a foreign thread's. A plain store could cover
+        // a wake whose thread's writes the poll has not seen.
+        self.woken.swap(false, Ordering::Acquire);
     }
 }
 
@@ -521,6 +527,7 @@ impl Wake for Main {
         if std::thread::current().id() != self.thread {
             self.record.mark_foreign();
         }
-        self.woken.store(true, Ordering::Release);
+        // Release: matches the Acquire in `take_wake`; an exchange, so that this is true of each of several wakers.
+        self.woken.swap(true, Ordering::Release);
     }
 }

@@ -1,36 +1,24 @@
 //! The queues, by one thread, against ordinary lists. What several threads do to them is for models and stress tests.
 
 use super::bytes::Bytes;
+use crate::blocking::Nowhere;
 use crate::scheduler::inbox::Inbox;
 use crate::shim::deque::{Local, Steal};
 use crate::task::JoinHandle;
-use crate::task::raw::{self, Header, Runnable, Schedule};
+use crate::task::raw::{self, Runnable};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::Location;
-use std::ptr::NonNull;
 use std::rc::Rc;
-
-/// The scheduler of tasks that are moved around by hand.
-#[derive(Clone)]
-struct Nobody;
-
-impl Schedule for Nobody {
-    fn schedule(self, _: Runnable) {
-        unreachable!("nobody wakes these tasks");
-    }
-
-    fn reschedule(self, _: Runnable) {
-        unreachable!("these tasks do not wait");
-    }
-
-    fn release(self, _: NonNull<Header>) {}
-}
 
 /// A task that notes its number when it is run.
 fn numbered(number: usize, ran: &Rc<RefCell<Vec<usize>>>) -> Runnable {
     let ran = ran.clone();
-    let (task, join) = raw::new(async move { ran.borrow_mut().push(number) }, Nobody, Location::caller());
+    let (task, join) = raw::new(
+        async move { ran.borrow_mut().push(number) },
+        Nowhere,
+        Location::caller(),
+    );
     drop(JoinHandle::new(join));
     task
 }
