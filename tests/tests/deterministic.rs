@@ -3,6 +3,7 @@
 use filch::runtime::{Builder, Handle, Runtime};
 use filch::sim::{Sim, Slack};
 use filch::time::{Instant, sleep, sleep_until};
+use filch_tests::within;
 use std::collections::BTreeSet;
 use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -198,16 +199,18 @@ fn a_day_of_sleep_takes_no_time_and_is_exact() {
 
 #[test]
 fn who_yields_until_a_timer_has_fired_comes_to_an_end() {
-    runtime(1).block_on(async {
-        let fired = Arc::new(AtomicUsize::new(0));
-        let set = fired.clone();
-        filch::spawn(async move {
-            sleep(MS).await;
-            set.store(1, Ordering::Relaxed);
+    within(|| {
+        runtime(1).block_on(async {
+            let fired = Arc::new(AtomicUsize::new(0));
+            let set = fired.clone();
+            filch::spawn(async move {
+                sleep(MS).await;
+                set.store(1, Ordering::Relaxed);
+            });
+            while fired.load(Ordering::Relaxed) == 0 {
+                filch::task::yield_now().await;
+            }
         });
-        while fired.load(Ordering::Relaxed) == 0 {
-            filch::task::yield_now().await;
-        }
     });
 }
 

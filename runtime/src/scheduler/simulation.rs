@@ -427,14 +427,12 @@ impl<H: Host> Run<'_, H> {
     }
 
     fn wake_for_nothing(&mut self) {
-        let worker = self.any_worker();
-        let owned = &self.shared.workers[worker].owned;
-        let (count, shared) = (owned.len(), self.shared);
+        let (worker, shared) = (self.any_worker(), self.shared);
+        let owned = &shared.workers[worker].owned;
+        let count = owned.len();
         if count > 0 {
             let index = self.state().random.index(count);
-            if let Some(task) = shared.workers[worker].owned.wake(index) {
-                self.file(vec![task], |_| worker);
-            }
+            self.file(Vec::from_iter(owned.wake(index)), |_| worker);
         }
     }
 
