@@ -146,7 +146,7 @@ impl Socket<mio::net::UnixDatagram> {
 }
 
 /// Receiving into memory that need not be initialised: of each function, the first `n` bytes of the memory are initialised after
-/// `Ok(n)`, and nothing that is not initialised is written to it.
+/// `Ok(n)`, and nothing that is not initialised is written to it. The unsafe code of `buf` rests on that.
 #[cfg(feature = "tokio-io")]
 pub(crate) trait RecvUninit {
     fn recv_uninit(&self, memory: &mut [MaybeUninit<u8>]) -> io::Result<usize>;
