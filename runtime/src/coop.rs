@@ -9,7 +9,9 @@
 use crate::shim::thread_local_const;
 use crate::task::id::Id;
 use std::cell::Cell;
-use std::task::{Context, Poll};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
 /// Ready operations in one poll of a task. Tokio's figure.
 pub(crate) const BUDGET: u8 = 128;
@@ -89,5 +91,48 @@ pub(crate) fn charge(cx: &mut Context<'_>) -> Poll<()> {
     } else {
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+/// Polls an operation that may have to wait, and charges one unit if it is ready. If the budget is used up it is not asked; the task is woken already.
+///
+/// An operation that has to wait costs nothing: there is no refund.
+#[inline]
+pub(crate) fn poll_charged<R>(cx: &mut Context<'_>, operation: impl FnOnce(&mut Context<'_>) -> Poll<R>) -> Poll<R> {
+    if CURRENT.try_with(|current| current.budget.get()) == Ok(0) {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    let output = ready!(operation(cx));
+    // The operation may have used up the rest by itself; it is ready all the same.
+    let _ = CURRENT.try_with(|current| match current.budget.get() {
+        0 | UNLIMITED => {}
+        left => current.budget.set(left - 1),
+    });
+    Poll::Ready(output)
+}
+
+pin_project_lite::pin_project! {
+    /// A future that is [charged](poll_charged) when it is ready.
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless they are awaited or polled"]
+    pub(crate) struct Charged<F> {
+        #[pin]
+        operation: F,
+    }
+}
+
+/// Charges `operation` when it is ready.
+pub(crate) fn charged<F: Future>(operation: F) -> Charged<F> {
+    Charged { operation }
+}
+
+impl<F: Future> Future for Charged<F> {
+    type Output = F::Output;
+
+    #[inline]
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let operation = self.project().operation;
+        poll_charged(cx, |cx| operation.poll(cx))
     }
 }

@@ -85,12 +85,60 @@ pub mod io {
     };
 }
 
-/// Channels and locks between tasks: crate tokio's, which work in any runtime.
+/// Channels and locks between tasks.
 ///
-/// They do not know filch's poll budget: a loop over a channel that is always ready never lets go of its worker by itself.
-#[cfg(all(feature = "tokio-sync", not(loom)))]
+/// All of it works on every worker, on foreign threads and in other runtimes, and charges the poll budget, so a loop over something that is always
+/// ready lets others run.
+///
+/// - With Tokio's names and signatures (feature `tokio-sync`): [`mpsc`], [`oneshot`], [`broadcast`], [`watch`], [`Mutex`], [`RwLock`], [`Semaphore`],
+///   [`Notify`], [`Barrier`], [`OnceCell`], [`SetOnce`]. Each is a thin cover of crate tokio's. Libraries that take crate tokio's own types
+///   are given those: they work in any runtime, and charge nothing here.
 pub mod sync {
-    pub use tokio::sync::*;
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    mod blocking;
+
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    mod barrier;
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    pub mod broadcast;
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    pub mod mpsc;
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    mod mutex;
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    mod notify;
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    mod once_cell;
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    pub mod oneshot;
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    mod rwlock;
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    mod semaphore;
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    pub mod watch;
+
+    /// Futures with names.
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    pub mod futures {
+        pub use super::notify::{Notified, OwnedNotified};
+    }
+
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    pub use barrier::{Barrier, BarrierWaitResult};
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard, TryLockError};
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    pub use notify::Notify;
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    pub use once_cell::{OnceCell, SetError, SetOnce, SetOnceError};
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    pub use rwlock::{
+        OwnedRwLockMappedWriteGuard, OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock, RwLockMappedWriteGuard,
+        RwLockReadGuard, RwLockWriteGuard,
+    };
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    pub use semaphore::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError};
 }
 
 #[cfg(all(feature = "signal", not(loom)))]

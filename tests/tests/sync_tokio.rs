@@ -1,0 +1,568 @@
+//! `filch::sync` with Tokio's names: it charges the poll budget, works from everywhere, and is otherwise what crate tokio's is.
+
+use filch::sync::{Barrier, Mutex, Notify, OnceCell, RwLock, Semaphore, SetOnce, broadcast, mpsc, oneshot, watch};
+use filch_tests::{multi, within};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// Far more than a poll's budget.
+const MANY: usize = 10_000;
+
+/// Runs `body` as a task of a runtime with one worker; it is given a flag that a second task raises as soon as it has its turn.
+fn beside_another<F: Future<Output = ()> + Send + 'static>(body: impl FnOnce(Arc<AtomicBool>) -> F + Send + 'static) {
+    within(|| {
+        multi(1).block_on(async {
+            filch::spawn(async {
+                let turn = Arc::new(AtomicBool::new(false));
+                let raise = turn.clone();
+                let other = filch::spawn(async move { raise.store(true, Ordering::SeqCst) });
+                let turn_of_other = turn.clone();
+                body(turn).await;
+                assert!(
+                    turn_of_other.load(Ordering::SeqCst),
+                    "the loop never let the other task run"
+                );
+                other.await.expect("the other task");
+            })
+            .await
+            .expect("the task");
+        });
+    });
+}
+
+/// A test that a loop over an operation that is always ready lets others run.
+macro_rules! yields {
+    ($($name:ident: $before:block, $($state:ident),* => $operation:expr;)*) => {
+        $(#[test]
+        fn $name() {
+            beside_another(|turn| async move {
+                #[allow(unused_mut, reason = "some operations need it to be mutable")]
+                let ($(mut $state,)*) = $before;
+                for _ in 0..MANY {
+                    if turn.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    $operation;
+                }
+            });
+        })*
+    };
+}
+
+yields! {
+    mutex_yields: { (Mutex::new(0),) }, mutex => { *mutex.lock().await += 1; };
+    mutex_owned_yields: { (Arc::new(Mutex::new(0)),) }, mutex => { *mutex.clone().lock_owned().await += 1; };
+    rwlock_read_yields: { (RwLock::new(0),) }, lock => { drop(lock.read().await); };
+    rwlock_write_yields: { (RwLock::new(0),) }, lock => { drop(lock.write().await); };
+    rwlock_read_owned_yields: { (Arc::new(RwLock::new(0)),) }, lock => { drop(lock.clone().read_owned().await); };
+    rwlock_write_owned_yields: { (Arc::new(RwLock::new(0)),) }, lock => { drop(lock.clone().write_owned().await); };
+    semaphore_yields: { (Semaphore::new(1),) }, semaphore => { drop(semaphore.acquire().await); };
+    semaphore_many_yields: { (Semaphore::new(3),) }, semaphore => { drop(semaphore.acquire_many(3).await); };
+    semaphore_owned_yields: { (Arc::new(Semaphore::new(1)),) }, semaphore => { drop(semaphore.clone().acquire_owned().await); };
+    semaphore_many_owned_yields: { (Arc::new(Semaphore::new(3)),) }, semaphore => { drop(semaphore.clone().acquire_many_owned(3).await); };
+    notify_yields: { (Notify::new(),) }, notify => { notify.notify_one(); notify.notified().await; };
+    notify_owned_yields: { (Arc::new(Notify::new()),) }, notify => { notify.notify_one(); notify.clone().notified_owned().await; };
+    barrier_yields: { (Barrier::new(1),) }, barrier => { barrier.wait().await; };
+    once_cell_yields: { (OnceCell::new(),) }, cell => { cell.get_or_init(|| async { 1 }).await; };
+    once_cell_try_yields: { (OnceCell::new(),) }, cell => { cell.get_or_try_init(|| async { Ok::<u8, ()>(1) }).await.expect("made"); };
+    set_once_yields: { (SetOnce::from(1),) }, cell => { cell.wait().await; };
+    oneshot_yields: { (1,) }, value => { let (sender, receiver) = oneshot::channel(); sender.send(value).expect("open"); value = receiver.await.expect("sent"); };
+    oneshot_closed_yields: { oneshot::channel::<u8>() }, sender, receiver => { receiver.close(); sender.closed().await; };
+    oneshot_poll_closed_yields: { oneshot::channel::<u8>() }, sender, receiver => { receiver.close(); std::future::poll_fn(|cx| sender.poll_closed(cx)).await; };
+    broadcast_yields: { broadcast::channel(4) }, sender, receiver => { sender.send(1).expect("open"); receiver.recv().await.expect("sent"); };
+    broadcast_closed_yields: { (broadcast::Sender::<u8>::new(1),) }, sender => { sender.closed().await; };
+    watch_yields: { watch::channel(0) }, sender, receiver => { sender.send(1).expect("open"); receiver.changed().await.expect("sent"); };
+    watch_wait_for_yields: { watch::channel(0) }, sender, receiver => { sender.send(1).expect("open"); receiver.wait_for(|value| *value == 1).await.expect("sent"); };
+    watch_closed_yields: { (watch::Sender::new(0),) }, sender => { sender.closed().await; };
+    mpsc_recv_yields: { mpsc::channel(4) }, sender, receiver => { sender.try_send(1).expect("room"); receiver.recv().await.expect("sent"); };
+    mpsc_poll_recv_yields: { mpsc::channel(4) }, sender, receiver => { sender.try_send(1).expect("room"); std::future::poll_fn(|cx| receiver.poll_recv(cx)).await.expect("sent"); };
+    mpsc_send_yields: { mpsc::channel(4) }, sender, receiver => { sender.send(1).await.expect("open"); receiver.try_recv().expect("sent"); };
+    mpsc_recv_many_yields: { mpsc::channel(4) }, sender, receiver => { sender.try_send(1).expect("room"); receiver.recv_many(&mut Vec::new(), 4).await; };
+    mpsc_poll_recv_many_yields: { mpsc::channel(4) }, sender, receiver => {
+        sender.try_send(1).expect("room");
+        std::future::poll_fn(|cx| receiver.poll_recv_many(cx, &mut Vec::new(), 4)).await;
+    };
+    mpsc_reserve_yields: { mpsc::channel::<u8>(4) }, sender, receiver => { drop(sender.reserve().await.expect("open")); receiver.try_recv().expect_err("empty"); };
+    mpsc_reserve_many_yields: { mpsc::channel::<u8>(4) }, sender, receiver => { drop(sender.reserve_many(3).await.expect("open")); receiver.try_recv().expect_err("empty"); };
+    mpsc_reserve_owned_yields: { mpsc::channel::<u8>(4) }, sender, receiver => { drop(sender.clone().reserve_owned().await.expect("open")); receiver.try_recv().expect_err("empty"); };
+    mpsc_send_timeout_yields: { mpsc::channel(4) }, sender, receiver => { sender.send_timeout(1, Duration::from_secs(60)).await.expect("open"); receiver.try_recv().expect("sent"); };
+    mpsc_closed_yields: { mpsc::channel::<u8>(4) }, sender, receiver => { receiver.close(); sender.closed().await; };
+    unbounded_recv_yields: { mpsc::unbounded_channel() }, sender, receiver => { sender.send(1).expect("open"); receiver.recv().await.expect("sent"); };
+    unbounded_recv_many_yields: { mpsc::unbounded_channel() }, sender, receiver => { sender.send(1).expect("open"); receiver.recv_many(&mut Vec::new(), 4).await; };
+    unbounded_closed_yields: { mpsc::unbounded_channel::<u8>() }, sender, receiver => { receiver.close(); sender.closed().await; };
+}
+
+/// The control: crate tokio's own type is not charged here, so the loop above does notice.
+#[test]
+fn the_type_of_crate_tokio_does_not_yield() {
+    within(|| {
+        multi(1).block_on(async {
+            filch::spawn(async {
+                let turn = Arc::new(AtomicBool::new(false));
+                let raise = turn.clone();
+                let other = filch::spawn(async move { raise.store(true, Ordering::SeqCst) });
+                let mutex = tokio::sync::Mutex::new(0);
+                for _ in 0..MANY {
+                    *mutex.lock().await += 1;
+                }
+                assert!(!turn.load(Ordering::SeqCst), "nothing has let the other task run");
+                other.await.expect("the other task");
+            })
+            .await
+            .expect("the task");
+        });
+    });
+}
+
+/// An operation that has to wait costs nothing: a task may ask as often as it likes.
+#[test]
+fn only_what_is_ready_is_charged() {
+    within(|| {
+        multi(1).block_on(async {
+            filch::spawn(async {
+                let (sender, mut receiver) = mpsc::channel::<u8>(1);
+                for _ in 0..MANY {
+                    let mut cx = Context::from_waker(Waker::noop());
+                    assert!(receiver.poll_recv(&mut cx).is_pending());
+                }
+                sender.try_send(1).expect("room");
+                let mut cx = Context::from_waker(Waker::noop());
+                assert_eq!(
+                    receiver.poll_recv(&mut cx),
+                    Poll::Ready(Some(1)),
+                    "the budget was used up by waiting"
+                );
+            })
+            .await
+            .expect("the task");
+        });
+    });
+}
+
+const WORKERS: [usize; 4] = [1, 2, 4, 8];
+const TASKS: usize = 40;
+const ROUNDS: usize = 250;
+
+fn on_all<F: Future<Output = ()>>(body: impl Fn() -> F + Send + Copy + 'static) {
+    for workers in WORKERS {
+        within(move || multi(workers).block_on(body()));
+    }
+}
+
+async fn join_all(tasks: Vec<filch::task::JoinHandle<()>>) {
+    for task in tasks {
+        task.await.expect("a task");
+    }
+}
+
+#[test]
+fn locks_and_permits_exclude() {
+    on_all(|| async {
+        let mutex = Arc::new(Mutex::new(0_usize));
+        let lock = Arc::new(RwLock::new(0_usize));
+        let semaphore = Arc::new(Semaphore::new(3));
+        let inside = Arc::new(AtomicUsize::new(0));
+        let tasks = (0..TASKS)
+            .map(|number| {
+                let (mutex, lock, semaphore, inside) = (mutex.clone(), lock.clone(), semaphore.clone(), inside.clone());
+                filch::spawn(async move {
+                    for round in 0..ROUNDS {
+                        {
+                            let mut value = mutex.lock().await;
+                            let before = *value;
+                            if (round + number) % 16 == 0 {
+                                filch::task::yield_now().await;
+                            }
+                            *value = before + 1;
+                        }
+                        if round % 2 == 0 {
+                            let mut value = lock.clone().write_owned().await;
+                            let before = *value;
+                            filch::task::yield_now().await;
+                            *value = before + 1;
+                        } else {
+                            let value = lock.read().await;
+                            let before = *value;
+                            filch::task::yield_now().await;
+                            assert_eq!(before, *value, "somebody wrote while this task read");
+                        }
+                        let _permit = semaphore.clone().acquire_owned().await.expect("open");
+                        assert!(inside.fetch_add(1, Ordering::SeqCst) < 3, "too many have a permit");
+                        if round % 8 == 0 {
+                            filch::task::yield_now().await;
+                        }
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                    }
+                })
+            })
+            .collect();
+        join_all(tasks).await;
+        assert_eq!(*mutex.lock().await, TASKS * ROUNDS);
+        assert_eq!(*lock.read().await, TASKS * ROUNDS / 2);
+        assert_eq!(semaphore.available_permits(), 3);
+    });
+}
+
+#[test]
+fn channels_lose_nothing() {
+    on_all(|| async {
+        let (sender, mut receiver) = mpsc::channel(4);
+        let (free, mut unbounded) = mpsc::unbounded_channel();
+        let (news, _) = broadcast::channel(TASKS * ROUNDS);
+        let mut readers: Vec<_> = (0..3).map(|_| news.subscribe()).collect();
+        let mut tasks: Vec<_> = (0..TASKS)
+            .map(|number| {
+                let (sender, free, news) = (sender.clone(), free.clone(), news.clone());
+                filch::spawn(async move {
+                    for round in 0..ROUNDS {
+                        let value = number * ROUNDS + round;
+                        sender.send(value).await.expect("open");
+                        free.send(value).expect("open");
+                        news.send(value).expect("open");
+                    }
+                })
+            })
+            .collect();
+        drop((sender, free, news));
+        let all = TASKS * ROUNDS;
+        let sum = all * (all - 1) / 2;
+        for mut reader in readers.drain(..) {
+            tasks.push(filch::spawn(async move {
+                let mut seen = 0;
+                while let Ok(value) = reader.recv().await {
+                    seen += value;
+                }
+                assert_eq!(seen, sum, "the broadcast lost something");
+            }));
+        }
+        tasks.push(filch::spawn(async move {
+            let mut seen = 0;
+            while let Some(value) = unbounded.recv().await {
+                seen += value;
+            }
+            assert_eq!(seen, sum, "the unbounded channel lost something");
+        }));
+        let mut last = vec![None; TASKS];
+        let mut seen = 0;
+        while let Some(value) = receiver.recv().await {
+            seen += value;
+            let before = last[value / ROUNDS].replace(value);
+            assert!(before < Some(value), "a sender's values changed their order");
+        }
+        assert_eq!(seen, sum, "the channel lost something");
+        join_all(tasks).await;
+    });
+}
+
+#[test]
+fn notices_arrive() {
+    on_all(|| async {
+        let (sender, receiver) = watch::channel(0);
+        let barrier = Arc::new(Barrier::new(TASKS));
+        let leaders = Arc::new(AtomicUsize::new(0));
+        let cell = Arc::new(OnceCell::new());
+        let made = Arc::new(AtomicUsize::new(0));
+        let notify = Arc::new(Notify::new());
+        let tasks = (0..TASKS)
+            .map(|_| {
+                let (mut receiver, barrier, leaders) = (receiver.clone(), barrier.clone(), leaders.clone());
+                let (cell, made, notify) = (cell.clone(), made.clone(), notify.clone());
+                filch::spawn(async move {
+                    for _ in 0..10 {
+                        if barrier.wait().await.is_leader() {
+                            leaders.fetch_add(1, Ordering::SeqCst);
+                        }
+                    }
+                    let value = cell
+                        .get_or_init(|| async {
+                            filch::task::yield_now().await;
+                            made.fetch_add(1, Ordering::SeqCst) + 1
+                        })
+                        .await;
+                    assert_eq!(*value, 1, "the cell was filled twice");
+                    receiver.wait_for(|value| *value == 100).await.expect("open");
+                    // Each passes one on, so the last of the chain hears it too.
+                    notify.notified().await;
+                    notify.notify_one();
+                })
+            })
+            .collect();
+        for value in 1..=100 {
+            sender.send(value).expect("there are receivers");
+            filch::task::yield_now().await;
+        }
+        notify.notify_one();
+        join_all(tasks).await;
+        assert_eq!(leaders.load(Ordering::SeqCst), 10);
+        assert_eq!(made.load(Ordering::SeqCst), 1);
+    });
+}
+
+#[test]
+fn foreign_threads_take_part() {
+    within(|| {
+        let runtime = multi(2);
+        let (sender, mut receiver) = mpsc::channel(1);
+        let (back, mut answers) = mpsc::unbounded_channel();
+        let (once, last) = oneshot::channel();
+        let mutex = Arc::new(Mutex::new(0));
+        let semaphore = Arc::new(Semaphore::new(1));
+        let lock = Arc::new(RwLock::new(0));
+        let task = runtime.spawn({
+            let (mutex, semaphore, lock) = (mutex.clone(), semaphore.clone(), lock.clone());
+            async move {
+                while let Some(value) = receiver.recv().await {
+                    *mutex.lock().await += 1;
+                    let permit = semaphore.acquire().await.expect("open");
+                    *lock.write().await += 1;
+                    drop(permit);
+                    back.send(value).expect("open");
+                }
+                once.send(7).expect("open");
+            }
+        });
+        for value in 0..100 {
+            sender.blocking_send(value).expect("open");
+            *mutex.blocking_lock() += 1;
+            let permit = semaphore.blocking_acquire().expect("open");
+            *lock.blocking_write() += 1;
+            drop(permit);
+            assert_eq!(answers.blocking_recv(), Some(value));
+        }
+        drop(sender);
+        assert_eq!(last.blocking_recv(), Ok(7));
+        runtime.block_on(task).expect("the task");
+        assert_eq!(*mutex.clone().blocking_lock_owned(), 200);
+        assert_eq!(*lock.blocking_read(), 200);
+        // On the threads for what blocks they are allowed, too.
+        let (sender, mut receiver) = broadcast::channel(1);
+        let job = runtime.spawn_blocking(move || receiver.blocking_recv());
+        sender.send(1).expect("open");
+        assert_eq!(runtime.block_on(job).expect("the job"), Ok(1));
+    });
+}
+
+#[test]
+fn blocking_calls_refuse_a_thread_that_runs_tasks() {
+    fn refused(what: &str, f: impl FnOnce()) {
+        let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).expect_err("it blocked");
+        let text = payload.downcast_ref::<String>().expect("a message");
+        assert!(
+            text.starts_with(&format!("`{what}` was called on a thread that runs")),
+            "{text}"
+        );
+    }
+    fn all() {
+        let (sender, mut receiver) = mpsc::channel::<u8>(1);
+        // All of them would be ready: it is the call that is wrong.
+        refused("mpsc::Sender::blocking_send", || _ = sender.blocking_send(1));
+        refused("mpsc::Receiver::blocking_recv", || _ = receiver.blocking_recv());
+        refused("mpsc::Receiver::blocking_recv_many", || {
+            _ = receiver.blocking_recv_many(&mut Vec::new(), 0);
+        });
+        let (sender, mut receiver) = mpsc::unbounded_channel::<u8>();
+        sender.send(1).expect("open");
+        refused("mpsc::UnboundedReceiver::blocking_recv", || {
+            _ = receiver.blocking_recv();
+        });
+        let mut none = Vec::new();
+        refused("mpsc::UnboundedReceiver::blocking_recv_many", || {
+            _ = receiver.blocking_recv_many(&mut none, 0);
+        });
+        let (sender, receiver) = oneshot::channel();
+        sender.send(1).expect("open");
+        refused("oneshot::Receiver::blocking_recv", || _ = receiver.blocking_recv());
+        let (sender, mut receiver) = broadcast::channel(1);
+        sender.send(1).expect("open");
+        refused("broadcast::Receiver::blocking_recv", || _ = receiver.blocking_recv());
+        let mutex = Arc::new(Mutex::new(0));
+        refused("Mutex::blocking_lock", || drop(mutex.blocking_lock()));
+        refused("Mutex::blocking_lock_owned", || {
+            drop(mutex.clone().blocking_lock_owned())
+        });
+        let lock = RwLock::new(0);
+        refused("RwLock::blocking_read", || drop(lock.blocking_read()));
+        refused("RwLock::blocking_write", || drop(lock.blocking_write()));
+        let semaphore = Arc::new(Semaphore::new(1));
+        refused("Semaphore::blocking_acquire", || drop(semaphore.blocking_acquire()));
+        refused("Semaphore::blocking_acquire_many", || {
+            drop(semaphore.blocking_acquire_many(1))
+        });
+        refused("Semaphore::blocking_acquire_owned", || {
+            drop(semaphore.clone().blocking_acquire_owned())
+        });
+        refused("Semaphore::blocking_acquire_many_owned", || {
+            drop(semaphore.clone().blocking_acquire_many_owned(1))
+        });
+    }
+    within(|| {
+        let runtime = multi(1);
+        runtime.block_on(async {
+            all();
+            filch::spawn(async { all() }).await.expect("the task");
+        });
+    });
+}
+
+#[test]
+fn a_send_gives_up_when_its_time_is_over() {
+    filch_tests::paused().block_on(async {
+        let (sender, receiver) = mpsc::channel(1);
+        let limit = Duration::from_secs(5);
+        sender.send_timeout(1, limit).await.expect("room");
+        let begin = filch::time::Instant::now();
+        let error = sender.send_timeout(2, limit).await.expect_err("no room");
+        assert_eq!(error, mpsc::error::SendTimeoutError::Timeout(2));
+        assert!(begin.elapsed() >= limit);
+        drop(receiver);
+        let error = sender.send_timeout(3, limit).await.expect_err("closed");
+        assert_eq!(error, mpsc::error::SendTimeoutError::Closed(3));
+        assert_eq!(error.into_inner(), 3);
+    });
+}
+
+#[test]
+fn owned_permits_give_their_sender_back() {
+    filch_tests::current().block_on(async {
+        let (sender, mut receiver) = mpsc::channel(1);
+        let permit = sender.reserve_owned().await.expect("open");
+        let sender = permit.send(1);
+        let sender = match sender.try_reserve_owned() {
+            Err(mpsc::error::TrySendError::Full(sender)) => sender,
+            other => panic!("there is no room: {other:?}"),
+        };
+        assert_eq!(receiver.recv().await, Some(1));
+        let permit = sender.try_reserve_owned().expect("room");
+        let sender = permit.release();
+        assert_eq!(sender.capacity(), 1);
+        drop(receiver);
+        assert!(sender.reserve_owned().await.is_err());
+    });
+}
+
+/// Unsized contents work, owned guards too.
+#[test]
+fn locks_hold_unsized_values() {
+    filch_tests::current().block_on(async {
+        let mutex: Arc<Mutex<dyn Fn() -> u8 + Send>> = Arc::new(Mutex::new(|| 3));
+        assert_eq!((mutex.lock().await)(), 3);
+        let guard = mutex.clone().lock_owned().await;
+        assert!(mutex.try_lock().is_err(), "the owned guard holds another mutex");
+        assert_eq!(guard(), 3);
+        drop(guard);
+        let slice: Arc<RwLock<[u8]>> = Arc::new(RwLock::new([1, 2, 3]));
+        slice.clone().write_owned().await[1] = 7;
+        assert_eq!(slice.read().await[..], [1, 7, 3]);
+    });
+}
+
+/// The automatic traits of each type are those of crate tokio's type.
+mod traits {
+    use std::cell::Cell;
+    use std::marker::PhantomData;
+    use std::panic::{RefUnwindSafe, UnwindSafe};
+    use std::rc::Rc;
+
+    struct Probe<T: ?Sized>(PhantomData<T>);
+
+    /// What holds if the automatic trait does not: an associated constant of the type itself, where it exists, goes before one of a trait.
+    trait Otherwise {
+        const SEND: bool = false;
+        const SYNC: bool = false;
+        const UNPIN: bool = false;
+        const UNWIND: bool = false;
+        const REF_UNWIND: bool = false;
+    }
+
+    impl<T: ?Sized> Otherwise for Probe<T> {}
+    impl<T: ?Sized + Send> Probe<T> {
+        const SEND: bool = true;
+    }
+    impl<T: ?Sized + Sync> Probe<T> {
+        const SYNC: bool = true;
+    }
+    impl<T: ?Sized + Unpin> Probe<T> {
+        const UNPIN: bool = true;
+    }
+    impl<T: ?Sized + UnwindSafe> Probe<T> {
+        const UNWIND: bool = true;
+    }
+    impl<T: ?Sized + RefUnwindSafe> Probe<T> {
+        const REF_UNWIND: bool = true;
+    }
+
+    macro_rules! probe {
+        ($type:ty) => {
+            (
+                Probe::<$type>::SEND,
+                Probe::<$type>::SYNC,
+                Probe::<$type>::UNPIN,
+                Probe::<$type>::UNWIND,
+                Probe::<$type>::REF_UNWIND,
+            )
+        };
+    }
+
+    macro_rules! alike {
+        ($($($name:ident)::+;)*) => {
+            $(alike! { one $($name)::+ < u8 > }
+            alike! { one $($name)::+ < Cell<u8> > }
+            alike! { one $($name)::+ < Rc<u8> > }
+            alike! { one $($name)::+ < std::sync::MutexGuard<'static, u8> > })*
+        };
+        (one $($name:ident)::+ < $value:ty >) => {
+            assert_eq!(
+                probe!(filch::sync::$($name)::+<$value>),
+                probe!(tokio::sync::$($name)::+<$value>),
+                "{} of {}",
+                stringify!($($name)::+),
+                stringify!($value)
+            );
+        };
+    }
+
+    macro_rules! plain {
+        ($($($name:ident)::+;)*) => {
+            $(assert_eq!(probe!(filch::sync::$($name)::+), probe!(tokio::sync::$($name)::+), "{}", stringify!($($name)::+));)*
+        };
+    }
+
+    #[test]
+    fn are_those_of_crate_tokio() {
+        assert_eq!(probe!(u8), (true, true, true, true, true));
+        assert_eq!(probe!(Rc<Cell<u8>>), (false, false, true, false, false));
+        assert_eq!(probe!(std::marker::PhantomPinned), (true, true, false, true, true));
+        alike! {
+            Mutex; RwLock; OnceCell; SetOnce;
+            oneshot::Sender; oneshot::Receiver;
+            broadcast::Sender; broadcast::WeakSender; broadcast::Receiver;
+            watch::Sender; watch::Receiver;
+            mpsc::Sender; mpsc::WeakSender; mpsc::Receiver; mpsc::OwnedPermit;
+            mpsc::UnboundedSender; mpsc::WeakUnboundedSender; mpsc::UnboundedReceiver;
+        }
+        plain! {
+            Semaphore; Notify; Barrier; futures::Notified; futures::OwnedNotified;
+        }
+    }
+
+    fn send<T: Send>(_: &T) {}
+
+    /// Their futures go from worker to worker.
+    #[test]
+    fn of_the_futures() {
+        use filch::sync::{Mutex, Semaphore, mpsc, watch};
+        let (mutex, semaphore) = (Mutex::new(0_u8), Semaphore::new(1));
+        let (sender, mut receiver) = mpsc::channel::<u8>(1);
+        let (changes, mut changed) = watch::channel(0_u8);
+        send(&mutex.lock());
+        send(&semaphore.acquire());
+        send(&sender.send(1));
+        send(&sender.reserve());
+        send(&receiver.recv());
+        send(&changed.changed());
+        send(&changes.closed());
+    }
+}
