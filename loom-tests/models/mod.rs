@@ -8,6 +8,7 @@ mod idle;
 mod inbox;
 mod join;
 mod join_set;
+mod lane;
 mod park;
 mod pool;
 mod runtime;

@@ -91,6 +91,25 @@ fn a_spawn_beside_the_shutdown_runs_or_is_cancelled() {
     });
 }
 
+/// As above, with a lane: its driver comes with the task, and may be refused.
+#[test]
+fn a_spawn_onto_a_lane_beside_the_shutdown_runs_or_is_cancelled() {
+    let name = "a_spawn_onto_a_lane_beside_the_shutdown_runs_or_is_cancelled";
+    model(name, Some(2), || {
+        let runtime = runtime(1);
+        let (lane, counts) = (runtime.lane(), Counts::new());
+        let spawner = thread::spawn({
+            let (lane, counts) = (lane.clone(), counts.clone());
+            move || lane.spawn_at(counted(&counts, |_| true), Location::caller())
+        });
+        drop(runtime);
+        let task = spawner.join().expect("joined");
+        let polled = counts.polls() == 1;
+        assert_eq!(outcome(task).is_ok(), polled);
+        assert_eq!((counts.future_drops(), lane.len()), (1, 0));
+    });
+}
+
 /// Whoever waits outside for a task that waits for nothing is told of its end.
 #[test]
 fn who_waits_elsewhere_is_told_of_the_end() {

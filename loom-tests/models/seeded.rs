@@ -43,5 +43,9 @@ caught! {
     rescue_leaves_reactor: "RescueLeavesReactor" by "pool::the_socket_of_a_stuck_worker_is_served";
     rescue_leaves_timers: "RescueLeavesTimers" by "pool::the_timer_of_a_stuck_worker_is_served";
     token_thrown_away: "TokenThrownAway" by "park::an_unpark_is_kept_for_the_next_park";
+    line_no_recheck: "LineNoRecheck" by "lane::a_wake_is_not_slept_over";
+    driver_leaves_late: "DriverLeavesLate" by "lane::a_spawn_beside_the_drivers_end_is_driven";
+    second_driver: "SecondDriver" by "lane::one_task_at_a_time";
+    close_forgets_woken: "CloseForgetsWoken" by "lane::a_wake_beside_the_end_is_waited_for";
     watcher_no_recheck: "WatcherNoRecheck" by "watcher::a_running_worker_is_watched";
 }

@@ -3,6 +3,7 @@
 use crate::blocking::After;
 use crate::coop;
 use crate::inner::Inner;
+use crate::lane::Lane;
 use crate::metrics::RuntimeMetrics;
 use crate::park::Parker;
 use crate::scheduler::simulation::{Entrance, Host};
@@ -123,7 +124,7 @@ impl Handle {
         R: Send + 'static,
     {
         if let Some(sim) = &self.inner.sim {
-            sim.notice(&self.inner.shared);
+            sim.record.notice();
         }
         let handle = self.clone();
         let job = move || {
@@ -131,6 +132,12 @@ impl Handle {
             f()
         };
         self.inner.blocking.spawn(job, hold(self), Location::caller())
+    }
+
+    /// Makes a [lane](crate::Lane) of the runtime.
+    #[track_caller]
+    pub fn lane(&self) -> Lane {
+        Lane::new(&self.inner, Location::caller())
     }
 
     /// Runs `future` on this thread until it is done, as a guest of the runtime: its tasks, timers and sockets belong there.

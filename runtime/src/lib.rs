@@ -26,6 +26,7 @@ mod driver;
 mod handle;
 mod inner;
 mod join_set;
+mod lane;
 mod metrics;
 mod park;
 mod random;
@@ -40,7 +41,9 @@ mod spawn;
 mod stillness;
 pub mod task;
 
+pub use lane::Lane;
 pub use run::run;
+pub use spawn::lane;
 pub use task::spawn;
 
 /// Runtimes: building them, handles to them, what they count.

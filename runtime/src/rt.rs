@@ -5,6 +5,7 @@ use crate::coop;
 use crate::driver::{Driver, wake_all};
 use crate::handle::{self, Driving, EnterGuard, Handle};
 use crate::inner::Inner;
+use crate::lane::Lane;
 use crate::metrics::RuntimeMetrics;
 use crate::scheduler::record::Record;
 use crate::scheduler::shared::Shared;
@@ -238,6 +239,12 @@ impl Runtime {
         F::Output: Send + 'static,
     {
         self.handle.spawn(future)
+    }
+
+    /// As [`Handle::lane`].
+    #[track_caller]
+    pub fn lane(&self) -> Lane {
+        self.handle.lane()
     }
 
     /// As [`Handle::spawn_blocking`].

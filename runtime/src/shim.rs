@@ -441,6 +441,14 @@ pub(crate) enum Bug {
     RescueLeavesTimers,
     /// A thread that parks throws away the token of an unpark that came before.
     TokenThrownAway,
+    /// The driver of a lane that leaves its waker does not look at the queue again.
+    LineNoRecheck,
+    /// The driver of a lane looks for live tasks, and says in a second section of the lock that it leaves.
+    DriverLeavesLate,
+    /// A spawn onto a lane starts a driver whether there is one or not.
+    SecondDriver,
+    /// A lane that is closed forgets the tasks that are being woken.
+    CloseForgetsWoken,
 }
 
 /// A mutex that does not know poison: what it guards is left whole by everyone who can panic.

@@ -2,6 +2,7 @@
 
 use crate::coop;
 use crate::handle::Handle;
+use crate::lane::Lane;
 use crate::task::id::Id;
 use crate::task::join::JoinHandle;
 use std::pin::Pin;
@@ -11,7 +12,8 @@ use std::task::{Context, Poll};
 ///
 /// The task runs concurrently with the caller, on any worker, and whether its handle is awaited or not. Tasks that one task spawns queue up on
 /// its worker and start in that order; another worker that has nothing to do may take the older half of
-/// them and start those at the same time.
+/// them and start those at the same time, so what they do first may come out in any order. The same holds for what one thread spawns from
+/// outside. Where the order counts, spawn onto a [`Lane`].
 ///
 /// # Panics
 ///
@@ -30,6 +32,16 @@ where
     F::Output: Send + 'static,
 {
     Handle::current().spawn(future)
+}
+
+/// Makes a [`Lane`] of the runtime that this thread is inside of: a logical event loop, whose tasks run one at a time and in order.
+///
+/// # Panics
+///
+/// Outside of a runtime.
+#[track_caller]
+pub fn lane() -> Lane {
+    Handle::current().lane()
 }
 
 /// Runs a function that blocks (file access, a long computation, a library that waits) on a thread of the blocking pool, and gives a

@@ -9,6 +9,7 @@ use std::panic::Location;
 use std::sync::Arc;
 // A mark between the simulation's thread and foreign ones, and no protocol of its own: it is std's in every build.
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ThreadId;
 use std::time::Instant;
 
 /// What others see and set while the simulation runs.
@@ -20,6 +21,8 @@ pub(crate) struct Record {
     log: Mutex<Log>,
     /// A thread that is not the simulation's woke something: the seed does not decide everything any more.
     foreign: AtomicBool,
+    /// The simulation's thread, while it runs.
+    thread: Mutex<Option<ThreadId>>,
 }
 
 #[derive(Debug)]
@@ -38,6 +41,7 @@ pub(super) enum Step {
     Task,
     Job,
     Time,
+    Line,
 }
 
 impl Record {
@@ -52,6 +56,7 @@ impl Record {
                 names: HashMap::new(),
             }),
             foreign: AtomicBool::new(false),
+            thread: Mutex::new(None),
         })
     }
 
@@ -80,6 +85,19 @@ impl Record {
         self.foreign.store(true, Ordering::Relaxed);
     }
 
+    /// The simulation runs on `thread` now, or on none.
+    pub(super) fn set_thread(&self, thread: Option<ThreadId>) {
+        *self.thread.lock() = thread;
+    }
+
+    /// Another thread takes part if the simulation runs and this is not its thread.
+    pub(crate) fn notice(&self) {
+        let thread = *self.thread.lock();
+        if thread.is_some_and(|thread| thread != std::thread::current().id()) {
+            self.mark_foreign();
+        }
+    }
+
     /// The number of a task that has been polled.
     pub(crate) fn name(&self, id: Id) -> Option<u64> {
         self.log.lock().names.get(&id).copied()
@@ -90,14 +108,22 @@ impl Record {
     }
 
     pub(super) fn note_poll(&self, id: Id, worker: usize) {
-        let mut log = self.log.lock();
-        let next = log.names.len() as u64;
-        let name = *log.names.entry(id).or_insert(next);
-        log.note(Step::Task, [name, worker as u64]);
+        self.log.lock().note_named(Step::Task, id, worker);
+    }
+
+    /// A task of a lane is polled, within the poll of its driver.
+    pub(super) fn note_line(&self, id: Id) {
+        self.log.lock().note_named(Step::Line, id, 0);
     }
 }
 
 impl Log {
+    fn note_named(&mut self, step: Step, id: Id, detail: usize) {
+        let next = self.names.len() as u64;
+        let name = *self.names.entry(id).or_insert(next);
+        self.note(step, [name, detail as u64]);
+    }
+
     fn note(&mut self, step: Step, details: [u64; 2]) {
         self.steps += 1;
         for word in [step as u64, details[0], details[1]] {

@@ -16,7 +16,7 @@ use crate::random::{Random, Seeded, seed_thread};
 use crate::scheduler::record::{Record, Step, Waiting};
 use crate::scheduler::shared::Shared;
 use crate::scheduler::slack::Slack;
-use crate::scheduler::worker::{self, Context, Core};
+use crate::scheduler::worker::{Context, Core};
 use crate::shim::{Condvar, Mutex};
 use crate::task::raw::Runnable;
 use filch_timer::Clock;
@@ -183,6 +183,7 @@ impl Simulation {
             }
         };
         drop(guard);
+        self.record.set_thread(Some(std::thread::current().id()));
         let cores = std::mem::take(&mut state.cores);
         Run {
             simulation: self,
@@ -197,13 +198,6 @@ impl Simulation {
             still: 0,
             pushes: 0,
             state: Some(state),
-        }
-    }
-
-    /// Another thread takes part if the simulation runs and this is not its thread.
-    pub(crate) fn notice(&self, shared: &Arc<Shared>) {
-        if !worker::is_worker(shared) && self.state.lock().is_none() {
-            self.record.mark_foreign();
         }
     }
 
@@ -489,6 +483,7 @@ impl<H: Host> Drop for Run<'_, H> {
         state.program = self.program.take().map_or(0, |program| program.state());
         // What the last step made ready stays in the cores' queues and slots.
         state.cores = self.contexts.drain(..).filter_map(Context::into_core).collect();
+        self.simulation.record.set_thread(None);
         *self.simulation.state.lock() = Some(state);
         self.simulation.free.notify_one();
         // Last: it panics if the thread left in another order than it entered.

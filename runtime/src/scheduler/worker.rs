@@ -468,11 +468,6 @@ where
     })
 }
 
-/// Whether this thread is a worker of `shared`.
-pub(crate) fn is_worker(shared: &Arc<Shared>) -> bool {
-    on_worker(Arc::as_ptr(shared), |context| context.is_some())
-}
-
 /// Calls `f` with this thread's context, if the thread is a worker of `pool`.
 #[inline]
 fn on_worker<R>(pool: *const Shared, f: impl FnOnce(Option<&Context>) -> R) -> R {
