@@ -6,6 +6,7 @@ use crate::inner::Inner;
 use crate::lane::Lane;
 use crate::metrics::RuntimeMetrics;
 use crate::park::Parker;
+use crate::scheduler::record::Record;
 use crate::scheduler::simulation::{Entrance, Host};
 use crate::scheduler::worker;
 use crate::shim::thread_local_const;
@@ -185,6 +186,11 @@ impl Handle {
     /// What the runtime counts.
     pub fn metrics(&self) -> RuntimeMetrics {
         RuntimeMetrics::new(self.inner.clone())
+    }
+
+    /// Of a deterministic runtime.
+    pub(crate) fn record(&self) -> Option<Arc<Record>> {
+        self.inner.sim.as_ref().map(|sim| sim.record.clone())
     }
 
     /// Enters as worker `index`: new sockets and timers belong to that worker's reactor and wheel.

@@ -2,6 +2,7 @@
 
 use crate::coop;
 use crate::handle::Handle;
+use crate::local_set::{LocalSet, spawn_local};
 use crate::shim::{Bug, Mutex, seeded};
 use crate::spawn::{spawn, spawn_blocking};
 use crate::task::error::JoinError;
@@ -120,6 +121,28 @@ impl<T: 'static> JoinSet<T> {
         T: Send,
     {
         self.insert(handle.spawn(future))
+    }
+
+    /// Spawns a task into the set that stays on this thread, in the [`LocalSet`] that the thread is inside of.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a `LocalSet`.
+    #[track_caller]
+    pub fn spawn_local<F>(&mut self, future: F) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+    {
+        self.insert(spawn_local(future))
+    }
+
+    /// Spawns a task into the set that stays on this thread, in `local`.
+    #[track_caller]
+    pub fn spawn_local_on<F>(&mut self, future: F, local: &LocalSet) -> AbortHandle
+    where
+        F: Future<Output = T> + 'static,
+    {
+        self.insert(local.spawn_local(future))
     }
 
     /// Runs a blocking job in the set, on the runtime of this thread.

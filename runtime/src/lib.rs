@@ -27,6 +27,7 @@ mod handle;
 mod inner;
 mod join_set;
 mod lane;
+mod local_set;
 mod metrics;
 mod park;
 mod random;

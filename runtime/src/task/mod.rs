@@ -11,6 +11,7 @@ pub(crate) mod raw;
 pub(crate) mod state;
 
 pub use crate::join_set::JoinSet;
+pub use crate::local_set::{LocalEnterGuard, LocalSet, spawn_local};
 pub use crate::spawn::{id, spawn, spawn_blocking, try_id, yield_now};
 pub use error::JoinError;
 pub use id::Id;
