@@ -99,7 +99,10 @@ pub(crate) fn charge(cx: &mut Context<'_>) -> Poll<()> {
 /// An operation that has to wait costs nothing: there is no refund.
 #[inline]
 pub(crate) fn poll_charged<R>(cx: &mut Context<'_>, operation: impl FnOnce(&mut Context<'_>) -> Poll<R>) -> Poll<R> {
-    if CURRENT.try_with(|current| current.budget.get()) == Ok(0) {
+    if CURRENT
+        .try_with(|current| current.budget.get())
+        .is_ok_and(|left| left == 0)
+    {
         cx.waker().wake_by_ref();
         return Poll::Pending;
     }
@@ -116,6 +119,7 @@ pin_project_lite::pin_project! {
     /// A future that is [charged](poll_charged) when it is ready.
     #[derive(Debug)]
     #[must_use = "futures do nothing unless they are awaited or polled"]
+    #[allow(dead_code, reason = "only with tokio-sync")]
     pub(crate) struct Charged<F> {
         #[pin]
         operation: F,
@@ -123,6 +127,7 @@ pin_project_lite::pin_project! {
 }
 
 /// Charges `operation` when it is ready.
+#[allow(dead_code, reason = "only with tokio-sync")]
 pub(crate) fn charged<F: Future>(operation: F) -> Charged<F> {
     Charged { operation }
 }
