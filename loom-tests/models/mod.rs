@@ -4,11 +4,16 @@
 mod harness;
 
 mod blocking;
+mod breakable;
+mod event;
+mod exchange;
 mod idle;
 mod inbox;
 mod join;
 mod join_set;
 mod lane;
+mod limiter;
+mod notices;
 mod park;
 mod pool;
 mod runtime;

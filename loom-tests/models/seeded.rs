@@ -48,4 +48,13 @@ caught! {
     second_driver: "SecondDriver" by "lane::one_task_at_a_time";
     close_forgets_woken: "CloseForgetsWoken" by "lane::a_wake_beside_the_end_is_waited_for";
     watcher_no_recheck: "WatcherNoRecheck" by "watcher::a_running_worker_is_watched";
+    event_forgets_grant: "EventForgetsGrant" by "event::who_waits_when_it_is_set_goes";
+    notice_not_passed_on: "NoticeNotPassedOn" by "notices::a_notice_is_passed_on";
+    item_not_passed_on: "ItemNotPassedOn" by "exchange::a_promised_item_is_passed_on";
+    room_not_passed_on: "RoomNotPassedOn" by "exchange::room_is_passed_on";
+    room_not_looked_at: "RoomNotLookedAt" by "exchange::a_rendezvous_takes_two";
+    close_forgets_getters: "CloseForgetsGetters" by "exchange::the_end_is_heard";
+    reset_leaves_waiters: "ResetLeavesWaiters" by "breakable::a_reset_sends_away_who_waits";
+    total_lends_nothing: "TotalLendsNothing" by "limiter::more_tokens_are_lent";
+    token_not_passed_on: "TokenNotPassedOn" by "limiter::a_token_is_passed_on";
 }

@@ -171,6 +171,44 @@ impl Wake for Bell {
     }
 }
 
+/// Somebody who waits, with a bell.
+pub(crate) struct Guest<T> {
+    future: Pin<Box<dyn Future<Output = T>>>,
+    bell: std::sync::Arc<Bell>,
+    waker: Waker,
+}
+
+impl<T> Guest<T> {
+    pub(crate) fn new(future: impl Future<Output = T> + 'static) -> Self {
+        let (bell, waker) = Bell::new();
+        Self {
+            future: Box::pin(future),
+            bell,
+            waker,
+        }
+    }
+
+    /// Somebody who has to wait.
+    pub(crate) fn waiting(future: impl Future<Output = T> + 'static) -> Self {
+        let mut this = Self::new(future);
+        assert!(this.poll().is_none(), "it need not wait");
+        this
+    }
+
+    pub(crate) fn poll(&mut self) -> Option<T> {
+        match self.future.as_mut().poll(&mut Context::from_waker(&self.waker)) {
+            Poll::Ready(output) => Some(output),
+            Poll::Pending => None,
+        }
+    }
+
+    /// The output, after a wake.
+    pub(crate) fn woken(mut self) -> T {
+        assert!(self.bell.rings() > 0, "somebody sleeps over what it waits for");
+        self.poll().expect("somebody was woken for nothing")
+    }
+}
+
 /// One poll of a handle.
 pub(crate) fn poll_join<T>(handle: &mut JoinHandle<T>, waker: &Waker) -> Poll<Result<T, JoinError>> {
     Pin::new(handle).poll(&mut Context::from_waker(waker))

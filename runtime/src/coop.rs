@@ -9,8 +9,6 @@
 use crate::shim::thread_local_const;
 use crate::task::id::Id;
 use std::cell::Cell;
-use std::future::Future;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 /// Ready operations in one poll of a task. Tokio's figure.
@@ -113,31 +111,4 @@ pub(crate) fn poll_charged<R>(cx: &mut Context<'_>, operation: impl FnOnce(&mut 
         left => current.budget.set(left - 1),
     });
     Poll::Ready(output)
-}
-
-pin_project_lite::pin_project! {
-    /// A future that is [charged](poll_charged) when it is ready.
-    #[derive(Debug)]
-    #[must_use = "futures do nothing unless they are awaited or polled"]
-    #[allow(dead_code, reason = "only with tokio-sync")]
-    pub(crate) struct Charged<F> {
-        #[pin]
-        operation: F,
-    }
-}
-
-/// Charges `operation` when it is ready.
-#[allow(dead_code, reason = "only with tokio-sync")]
-pub(crate) fn charged<F: Future>(operation: F) -> Charged<F> {
-    Charged { operation }
-}
-
-impl<F: Future> Future for Charged<F> {
-    type Output = F::Output;
-
-    #[inline]
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let operation = self.project().operation;
-        poll_charged(cx, |cx| operation.poll(cx))
-    }
 }

@@ -89,22 +89,49 @@ pub mod io {
     };
 }
 
-/// Channels and locks between tasks.
-///
-/// All of it works on every worker, on foreign threads and in other runtimes, and charges the poll budget, so a loop over something that is always
-/// ready lets others run.
-///
-/// - With Tokio's names and signatures (feature `tokio-sync`): [`mpsc`], [`oneshot`], [`broadcast`], [`watch`], [`Mutex`], [`RwLock`], [`Semaphore`],
-///   [`Notify`], [`Barrier`], [`OnceCell`], [`SetOnce`]. Each is a thin cover of crate tokio's. Libraries that take crate tokio's own types
-///   are given those: they work in any runtime, and charge nothing here.
 pub mod sync {
-    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    //! Channels and locks between tasks.
+    //!
+    //! All of it works on every worker, on foreign threads and in other runtimes, and charges the poll budget, so a loop over something that is always
+    //! ready lets others run.
+    //!
+    //! - With Tokio's names and signatures (feature `tokio-sync`): [`mpsc`], [`oneshot`], [`broadcast`], [`watch`], [`Mutex`], [`RwLock`], [`Semaphore`],
+    //!   [`Notify`], [`Barrier`], [`OnceCell`], [`SetOnce`]. Each is a thin cover of crate tokio's. Libraries that take crate tokio's own types
+    //!   are given those: they work in any runtime, and charge nothing here.
+    //! - asyncio's and Trio's: [`Event`], [`Condition`] (feature `tokio-sync`, for its mutex), [`Queue`] with [`PriorityQueue`] and [`LifoQueue`], [`BreakableBarrier`],
+    //!   [`CapacityLimiter`], and [`channel()`] with two ends that are cloned. These are filch's own, over one list of those who wait, behind a lock; they are
+    //!   modelled by loom.
+    //!
+    //! All of them are fair: first come, first served, and somebody who is dropped after it was woken passes on what it was given. The exceptions: an
+    //! [`Event`] lets all through at once, and [`Barrier`] counts who was dropped. `try_` operations never go before somebody who waits, and charge nothing.
+
     mod blocking;
+    mod breakable;
+    pub mod channel;
+    mod event;
+    mod exchange;
+    mod limiter;
+    mod queue;
+    mod store;
+    mod waiters;
+
+    #[allow(dead_code, reason = "conditions come with tokio-sync; the models do without")]
+    pub(crate) mod notices;
+
+    pub use breakable::{Arrival, BreakableBarrier, Broken};
+    pub use channel::channel;
+    pub use event::Event;
+    pub use limiter::{AlreadyBorrows, Borrower, CapacityLimiter, LimiterStats, Token, TryBorrowError};
+    pub use queue::{Closed, Done, Item, LifoQueue, PriorityQueue, Queue, Shutdown, TryGetError, TryPutError};
 
     #[cfg(all(feature = "tokio-sync", not(loom)))]
     mod barrier;
     #[cfg(all(feature = "tokio-sync", not(loom)))]
     pub mod broadcast;
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    mod charged;
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    mod condition;
     #[cfg(all(feature = "tokio-sync", not(loom)))]
     pub mod mpsc;
     #[cfg(all(feature = "tokio-sync", not(loom)))]
@@ -130,6 +157,8 @@ pub mod sync {
 
     #[cfg(all(feature = "tokio-sync", not(loom)))]
     pub use barrier::{Barrier, BarrierWaitResult};
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    pub use condition::Condition;
     #[cfg(all(feature = "tokio-sync", not(loom)))]
     pub use mutex::{MappedMutexGuard, Mutex, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard, TryLockError};
     #[cfg(all(feature = "tokio-sync", not(loom)))]

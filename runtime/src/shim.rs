@@ -449,6 +449,24 @@ pub(crate) enum Bug {
     SecondDriver,
     /// A lane that is closed forgets the tasks that are being woken.
     CloseForgetsWoken,
+    /// Whoever was let through by an event looks at the flag all the same.
+    EventForgetsGrant,
+    /// Somebody who was notified and is dropped keeps the notice.
+    NoticeNotPassedOn,
+    /// Somebody who was promised an item and is dropped keeps the promise.
+    ItemNotPassedOn,
+    /// Somebody who was given room and is dropped keeps it.
+    RoomNotPassedOn,
+    /// Somebody who was given room by a getter that has gone puts its value there all the same.
+    RoomNotLookedAt,
+    /// The end of a queue or channel wakes those who put, and not those who get.
+    CloseForgetsGetters,
+    /// A barrier's reset leaves those who wait where they are.
+    ResetLeavesWaiters,
+    /// A limiter that gets more tokens lends none of them.
+    TotalLendsNothing,
+    /// Somebody who was lent a token and is dropped keeps it.
+    TokenNotPassedOn,
 }
 
 /// A mutex that does not know poison: what it guards is left whole by everyone who can panic.

@@ -9,6 +9,7 @@ use std::future::{Future, poll_fn};
 use std::panic::Location;
 use std::pin::Pin;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -89,6 +90,37 @@ pub fn paused() -> Runtime {
         .start_paused(true)
         .build()
         .expect("a runtime")
+}
+
+/// Far more than a poll's budget.
+pub const MANY: usize = 10_000;
+
+/// Runs `body` as a task of a runtime with one worker; it is given a flag that a second task raises as soon as it has its turn.
+///
+/// # Panics
+///
+/// If the other has not had its turn when `body` ends.
+pub fn beside_another<F: Future<Output = ()> + Send + 'static>(
+    body: impl FnOnce(Arc<AtomicBool>) -> F + Send + 'static,
+) {
+    within(|| {
+        multi(1).block_on(async {
+            filch::spawn(async {
+                let turn = Arc::new(AtomicBool::new(false));
+                let raise = turn.clone();
+                let other = filch::spawn(async move { raise.store(true, Ordering::SeqCst) });
+                let turn_of_other = turn.clone();
+                body(turn).await;
+                assert!(
+                    turn_of_other.load(Ordering::SeqCst),
+                    "the loop never let the other task run"
+                );
+                other.await.expect("the other task");
+            })
+            .await
+            .expect("the task");
+        });
+    });
 }
 
 /// A signal between threads that a thread may wait for, also inside a poll: it blocks, but not for ever.

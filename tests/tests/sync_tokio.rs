@@ -1,37 +1,12 @@
 //! `filch::sync` with Tokio's names: it charges the poll budget, works from everywhere, and is otherwise what crate tokio's is.
 
 use filch::sync::{Barrier, Mutex, Notify, OnceCell, RwLock, Semaphore, SetOnce, broadcast, mpsc, oneshot, watch};
-use filch_tests::{multi, within};
+use filch_tests::{MANY, beside_another, multi, within};
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
-
-/// Far more than a poll's budget.
-const MANY: usize = 10_000;
-
-/// Runs `body` as a task of a runtime with one worker; it is given a flag that a second task raises as soon as it has its turn.
-fn beside_another<F: Future<Output = ()> + Send + 'static>(body: impl FnOnce(Arc<AtomicBool>) -> F + Send + 'static) {
-    within(|| {
-        multi(1).block_on(async {
-            filch::spawn(async {
-                let turn = Arc::new(AtomicBool::new(false));
-                let raise = turn.clone();
-                let other = filch::spawn(async move { raise.store(true, Ordering::SeqCst) });
-                let turn_of_other = turn.clone();
-                body(turn).await;
-                assert!(
-                    turn_of_other.load(Ordering::SeqCst),
-                    "the loop never let the other task run"
-                );
-                other.await.expect("the other task");
-            })
-            .await
-            .expect("the task");
-        });
-    });
-}
 
 /// A test that a loop over an operation that is always ready lets others run.
 macro_rules! yields {

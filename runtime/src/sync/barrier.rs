@@ -1,6 +1,6 @@
 //! Crate tokio's barrier, charged.
 
-use crate::coop::charged;
+use super::charged::charged;
 use tokio::sync as inner;
 pub use tokio::sync::BarrierWaitResult;
 

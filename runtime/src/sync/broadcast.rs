@@ -1,7 +1,7 @@
 //! A channel whose every value all receivers get: crate tokio's, charging the poll budget.
 
 use super::blocking::block_on;
-use crate::coop::charged;
+use super::charged::charged;
 use std::fmt;
 use tokio::sync::broadcast as inner;
 pub use tokio::sync::broadcast::error;

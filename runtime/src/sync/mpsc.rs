@@ -1,7 +1,8 @@
 //! A channel of many senders and one receiver: crate tokio's, charging the poll budget.
 
 use super::blocking::block_on;
-use crate::coop::{charged, poll_charged};
+use super::charged::charged;
+use crate::coop::poll_charged;
 use std::fmt;
 use std::task::{Context, Poll};
 use std::time::Duration;

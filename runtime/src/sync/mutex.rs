@@ -1,7 +1,7 @@
 //! Crate tokio's mutex, charged.
 
 use super::blocking::forbid_driving;
-use crate::coop::charged;
+use super::charged::charged;
 use bytemuck::{TransparentWrapper, TransparentWrapperAlloc};
 use std::fmt;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Crate tokio's cells that are written once, charged.
 
-use crate::coop::charged;
+use super::charged::charged;
 use std::fmt;
 use std::future::Future;
 use tokio::sync as inner;

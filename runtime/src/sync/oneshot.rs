@@ -1,7 +1,8 @@
 //! A channel for one value: crate tokio's, charging the poll budget.
 
 use super::blocking::block_on;
-use crate::coop::{charged, poll_charged};
+use super::charged::charged;
+use crate::coop::poll_charged;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};

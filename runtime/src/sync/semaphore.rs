@@ -1,7 +1,7 @@
 //! Crate tokio's semaphore, charged.
 
 use super::blocking::block_on;
-use crate::coop::charged;
+use super::charged::charged;
 use bytemuck::{TransparentWrapper, TransparentWrapperAlloc};
 use std::sync::Arc;
 use tokio::sync as inner;

@@ -1,6 +1,6 @@
 //! A channel that keeps the last value alone: crate tokio's, charging the poll budget.
 
-use crate::coop::charged;
+use super::charged::charged;
 use tokio::sync::watch as inner;
 pub use tokio::sync::watch::{Ref, error};
 
