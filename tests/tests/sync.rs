@@ -1085,6 +1085,145 @@ fn conditions_make_a_bounded_store() {
     });
 }
 
+// Schedules.
+
+/// Aborts each when the schedule likes to.
+fn abort_some_time(tasks: [&JoinHandle<()>; 2]) {
+    for task in tasks {
+        let task = task.abort_handle();
+        filch::spawn(async move {
+            yield_now().await;
+            yield_now().await;
+            task.abort();
+        });
+    }
+}
+
+/// One who puts and one who gets go at any time: nobody else waits for ever, and what was put in comes out.
+#[filch::test(deterministic, worker_threads = 3, seeds = 0..300)]
+async fn a_queue_under_any_schedule() {
+    let queue = Queue::bounded(1);
+    let (accepted, seen) = (Arc::new(Seen::default()), Arc::new(Seen::default()));
+    let mut putters = Vec::new();
+    let mut getters = Vec::new();
+    for number in 0..4 {
+        let (of_getter, seen) = (queue.clone(), seen.clone());
+        getters.push(filch::spawn(async move {
+            while let Some(item) = of_getter.get().await {
+                seen.add(*item);
+            }
+        }));
+        let (of_putter, accepted) = (queue.clone(), accepted.clone());
+        putters.push(filch::spawn(async move {
+            for round in 0..3 {
+                let value = 10 * number + round;
+                of_putter.put(value).await.expect("open");
+                accepted.add(value);
+            }
+        }));
+    }
+    abort_some_time([&putters[0], &getters[0]]);
+    for (number, putter) in putters.into_iter().enumerate() {
+        let ended = putter.await;
+        assert!(number == 0 || ended.is_ok());
+    }
+    queue.join().await;
+    queue.shutdown(Shutdown::Drain);
+    for (number, getter) in getters.into_iter().enumerate() {
+        let ended = getter.await;
+        assert!(number == 0 || ended.is_ok());
+    }
+    assert_eq!(seen.take(), accepted.take());
+}
+
+/// The same from hand to hand, where a value that its receiver left goes to the next.
+#[filch::test(deterministic, worker_threads = 3, seeds = 0..300)]
+async fn a_rendezvous_under_any_schedule() {
+    let (sender, receiver) = channel(0);
+    let (accepted, seen) = (Arc::new(Seen::default()), Arc::new(Seen::default()));
+    let mut senders = Vec::new();
+    let mut receivers = Vec::new();
+    for number in 0..2 {
+        let (receiver, seen) = (receiver.clone(), seen.clone());
+        receivers.push(filch::spawn(async move {
+            while let Some(value) = receiver.recv().await {
+                seen.add(value);
+            }
+        }));
+        let (of_task, accepted) = (sender.clone(), accepted.clone());
+        senders.push(filch::spawn(async move {
+            for round in 0..3 {
+                let value = 10 * number + round;
+                of_task.send(value).await.expect("open");
+                accepted.add(value);
+            }
+        }));
+    }
+    abort_some_time([&senders[0], &receivers[0]]);
+    for (number, task) in senders.into_iter().enumerate() {
+        let ended = task.await;
+        assert!(number == 0 || ended.is_ok());
+    }
+    let first = receivers.remove(0);
+    let _ = first.await;
+    // What the first receiver left is not there for the taking while the second waits: in so many steps that has run.
+    let settled = || receiver.stats().recvs_waiting == 1 && receiver.stats().len == 0;
+    for _ in 0..1000 {
+        if settled() {
+            break;
+        }
+        yield_now().await;
+    }
+    assert!(settled(), "nobody was told of what the first left");
+    drop(sender);
+    join_all(receivers).await;
+    assert_eq!(seen.take(), accepted.take());
+}
+
+/// Tokens and notices go to the next.
+#[filch::test(deterministic, worker_threads = 3, seeds = 0..300)]
+async fn a_turn_under_any_schedule() {
+    let limiter = CapacityLimiter::new(1);
+    let shared = Arc::new((Mutex::new(()), Condition::new()));
+    let begun = Arc::new(AtomicUsize::new(0));
+    let tasks: Vec<_> = (0..3)
+        .map(|_| {
+            let (limiter, shared, begun) = (limiter.clone(), shared.clone(), begun.clone());
+            filch::spawn(async move {
+                let token = limiter.borrow().await.expect("new");
+                yield_now().await;
+                drop(token);
+                let guard = shared.0.lock().await;
+                begun.fetch_add(1, Ordering::SeqCst);
+                drop(shared.1.wait(guard).await);
+                // One notice goes through all.
+                shared.1.notify_one();
+            })
+        })
+        .collect();
+    until(|| begun.load(Ordering::SeqCst) == 3).await;
+    // Whoever began to wait has unlocked.
+    drop(shared.0.lock().await);
+    shared.1.notify_one();
+    tasks[1].abort();
+    for (number, task) in tasks.into_iter().enumerate() {
+        let ended = task.await;
+        assert!(number == 1 || ended.is_ok());
+    }
+    let waits = [1, 2].map(|number| {
+        let limiter = limiter.clone();
+        filch::spawn(async move { drop(limiter.borrow_for(number).await.expect("new")) })
+    });
+    let held = limiter.try_borrow_for(9);
+    yield_now().await;
+    drop(held);
+    waits[0].abort();
+    let [first, second] = waits;
+    let _ = first.await;
+    second.await.expect("nobody has kept the token");
+    assert_eq!(limiter.borrowed(), 0);
+}
+
 // Threads.
 
 #[test]

@@ -189,8 +189,9 @@ impl<T, S: Store<T> + Default> Exchange<T, S> {
     }
 
     fn push(&self, state: &mut State<S>, wakes: &mut Wakes, value: T, counted: impl FnOnce()) {
-        state.store.push(value);
+        // First: a comparison that panics leaves the item in the store.
         counted();
+        state.store.push(value);
         state.getters.grant(wakes);
         state.note_peak();
     }
