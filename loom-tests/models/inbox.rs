@@ -4,7 +4,7 @@ use super::harness::model;
 use super::support::{Counts, Yard, counted};
 use crate::scheduler::inbox::Inbox;
 use crate::task::join::JoinHandle;
-use crate::task::raw::{self, Header, Runnable, Schedule};
+use crate::task::raw::{self, Ended, Header, Runnable, Schedule};
 use loom::sync::Arc;
 use loom::thread;
 use std::panic::Location;
@@ -49,7 +49,7 @@ impl Schedule for Mail {
         self.schedule(task);
     }
 
-    fn release(self, _: NonNull<Header>) {}
+    fn release(self, _: NonNull<Header>, _: Ended) {}
 }
 
 /// A task came out of one thread's shard and waits; another thread makes it runnable and pushes it to its own. No lock is common to both, so it is the task's state

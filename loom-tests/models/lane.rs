@@ -24,7 +24,7 @@ struct House {
 impl House {
     fn new() -> Self {
         Self {
-            line: Line::new(None),
+            line: Line::new(None, Arc::default()),
             yard: Yard::new(),
             driver: Arc::new(Mutex::new(None)),
         }

@@ -4,6 +4,7 @@ use super::harness::model;
 use super::support::{Counts, Output, Socket, counted, outcome};
 use crate::driver::Driver;
 use crate::handle::park_on;
+use crate::scheduler::gate::ALL;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::watcher::Watcher;
 use crate::scheduler::worker::{self, Context, Core, Tick};
@@ -29,7 +30,7 @@ fn house_by(clock: &Clock, workers: usize) -> (Arc<Shared>, Vec<Box<Core>>) {
         .collect();
     let mut queues = Vec::new();
     let shared = Arc::new_cyclic(|pool| {
-        let (shared, locals) = Shared::new(drivers, pool);
+        let (shared, locals) = Shared::new(drivers, pool, ALL);
         queues = locals;
         shared
     });

@@ -5,8 +5,10 @@ use super::support::{Counts, Output, Socket, counted, outcome};
 use crate::blocking::ThreadConfig;
 use crate::handle::Handle;
 use crate::rt::Runtime;
+use crate::scheduler::gate::ALL;
 use crate::scheduler::worker;
 use crate::settings::Settings;
+use crate::shim::UnsafeCell;
 use crate::task::JoinHandle;
 use filch_io::{Interest, Kind, Ready, Registered};
 use loom::thread;
@@ -19,6 +21,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 fn start(multi_thread: bool, workers: usize) -> Runtime {
+    start_with(multi_thread, workers, false)
+}
+
+/// As a runner starts it.
+fn gated(workers: usize) -> Runtime {
+    start_with(true, workers, true)
+}
+
+fn start_with(multi_thread: bool, workers: usize, gated: bool) -> Runtime {
     let threads = ThreadConfig {
         name: Arc::new(String::new),
         stack_size: None,
@@ -34,6 +45,7 @@ fn start(multi_thread: bool, workers: usize) -> Runtime {
         // The machine's time is nothing that a model could explore.
         start_paused: !multi_thread,
         threads,
+        gated,
     };
     Runtime::start(settings).expect("threads and fake kernels")
 }
@@ -203,5 +215,71 @@ fn sockets_of_all_reactors_are_told_of_the_end() {
         });
         drop(runtime);
         guest.join().expect("joined");
+    });
+}
+
+/// Before the first run, between two runs, and behind the last nobody polls. A cell that the task writes to stands for what it works on.
+#[test]
+fn between_two_runs_nobody_polls() {
+    model("between_two_runs_nobody_polls", Some(2), || {
+        let runtime = gated(1);
+        let (counts, cell) = (Counts::new(), loom::sync::Arc::new(UnsafeCell::new(0)));
+        let (work, mut again) = (cell.clone(), true);
+        let task = counted(&counts, move |cx| {
+            // SAFETY: loom reports it if somebody reads at the same time.
+            work.with_mut(|work| unsafe { *work += 1 });
+            if std::mem::replace(&mut again, false) {
+                cx.waker().wake_by_ref();
+            }
+            false
+        });
+        let task = worker::spawn(&runtime.handle().inner().shared, task, Location::caller());
+        // SAFETY: as above; and so does loom what comes at the same time as this.
+        let look = || cell.with(|work| unsafe { *work });
+        assert_eq!(look(), 0);
+        runtime.block_on_within(ALL, async {});
+        let polls = look();
+        assert_eq!(polls, counts.polls());
+        drop(runtime);
+        assert!(outcome(task).is_err());
+        assert_eq!((counts.polls(), counts.future_drops()), (polls, 1));
+    });
+}
+
+/// A worker that is on its way to sleep when the run ends stands aside, and takes part in the next run.
+#[test]
+fn a_sleeper_stands_aside() {
+    model("a_sleeper_stands_aside", Some(1), || {
+        let runtime = gated(1);
+        runtime.block_on_within(ALL, async {});
+        let counts = Counts::new();
+        let task = spawn(runtime.handle(), &counts);
+        assert_eq!(counts.polls(), 0);
+        assert_eq!(runtime.block_on_within(ALL, task).expect("a value").read(), 7);
+        drop(runtime);
+    });
+}
+
+/// Whoever waits for the last task to end is told, also when that task came last.
+#[test]
+fn the_end_of_the_last_task_is_told() {
+    model("the_end_of_the_last_task_is_told", Some(1), || {
+        let runtime = gated(1);
+        let (first, second) = (Counts::new(), Counts::new());
+        let (handle, counts) = (runtime.handle().clone(), second.clone());
+        let task = counted(&first, move |_| {
+            drop(spawn(&handle, &counts));
+            true
+        });
+        drop(worker::spawn(
+            &runtime.handle().inner().shared,
+            task,
+            Location::caller(),
+        ));
+        let shared = runtime.handle().inner().shared.clone();
+        runtime.block_on_within(ALL, poll_fn(|cx| shared.poll_idle(cx)));
+        shared.stop_watching();
+        assert_eq!((first.output_drops(), second.output_drops()), (1, 1));
+        drop(runtime);
     });
 }

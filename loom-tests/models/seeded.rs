@@ -47,6 +47,9 @@ caught! {
     driver_leaves_late: "DriverLeavesLate" by "lane::a_spawn_beside_the_drivers_end_is_driven";
     second_driver: "SecondDriver" by "lane::one_task_at_a_time";
     close_forgets_woken: "CloseForgetsWoken" by "lane::a_wake_beside_the_end_is_waited_for";
+    idle_in_silence: "IdleInSilence" by "runtime::the_end_of_the_last_task_is_told";
+    gate_no_recheck: "GateNoRecheck" by "runtime::a_sleeper_stands_aside";
+    gate_left_open: "GateLeftOpen" by "runtime::between_two_runs_nobody_polls";
     watcher_no_recheck: "WatcherNoRecheck" by "watcher::a_running_worker_is_watched";
     event_forgets_grant: "EventForgetsGrant" by "event::who_waits_when_it_is_set_goes";
     notice_not_passed_on: "NoticeNotPassedOn" by "notices::a_notice_is_passed_on";

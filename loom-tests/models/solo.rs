@@ -3,6 +3,7 @@
 use super::harness::model;
 use super::support::{Counts, counted};
 use crate::driver::Driver;
+use crate::scheduler::gate::ALL;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::solo::Solo;
 use crate::scheduler::worker::{self, Core};
@@ -18,7 +19,7 @@ fn house() -> (Arc<Shared>, Solo) {
     let clock = Clock::new();
     let mut queues = Vec::new();
     let shared = Arc::new_cyclic(|pool| {
-        let (shared, locals) = Shared::new(vec![Driver::new(&clock).expect("a fake kernel")], pool);
+        let (shared, locals) = Shared::new(vec![Driver::new(&clock).expect("a fake kernel")], pool, ALL);
         queues = locals;
         shared
     });

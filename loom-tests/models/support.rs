@@ -3,7 +3,7 @@
 use crate::shim::{Mutex, UnsafeCell};
 use crate::task::error::JoinError;
 use crate::task::join::JoinHandle;
-use crate::task::raw::{self, Header, Runnable, Schedule};
+use crate::task::raw::{self, Ended, Header, Runnable, Schedule};
 use filch_io::{Interest, Line, Source};
 use loom::sync::Arc;
 use std::collections::VecDeque;
@@ -51,7 +51,7 @@ impl Schedule for Yard {
         self.schedule(task);
     }
 
-    fn release(self, _: NonNull<Header>) {}
+    fn release(self, _: NonNull<Header>, _: Ended) {}
 }
 
 /// What happened to a future and its output.

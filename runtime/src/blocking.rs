@@ -9,7 +9,7 @@ use crate::shim::{
     Bug, Condvar, Mutex, ThreadHandle, catch_unwind, drop_quietly, is_current, seeded, spawn_thread, thread_local_const,
 };
 use crate::task::join::JoinHandle;
-use crate::task::raw::{self, Header, Runnable, Schedule};
+use crate::task::raw::{self, Ended, Header, Runnable, Schedule};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -296,6 +296,11 @@ impl BlockingPool {
         own == 0
     }
 
+    /// Threads that have not left yet.
+    pub(crate) fn alive(&self) -> usize {
+        self.state.lock().alive
+    }
+
     /// Threads that exist, threads that are idle, and jobs that wait.
     pub(crate) fn counts(&self) -> (usize, usize, usize) {
         let state = self.state.lock();
@@ -343,5 +348,5 @@ impl Schedule for Nowhere {
         unreachable!("a job never waits");
     }
 
-    fn release(self, _: NonNull<Header>) {}
+    fn release(self, _: NonNull<Header>, _: Ended) {}
 }

@@ -36,6 +36,21 @@ pub struct Builder {
     deterministic: Option<u64>,
     slack: Slack,
     threads: ThreadConfig,
+    on_interrupt: Interrupt,
+}
+
+/// What a Ctrl-C (SIGINT) means to a program while [`run`](crate::run) or a [`Runner`](crate::Runner) runs. See
+/// [`Builder::on_interrupt`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Interrupt {
+    /// The main future is cancelled, and everything ends in order; a second one ends the process at once.
+    #[default]
+    CancelMain,
+    /// Nothing.
+    Ignore,
+    /// What it means without filch: the process ends at once.
+    Exit,
 }
 
 impl Builder {
@@ -65,6 +80,7 @@ impl Builder {
                 on_start: None,
                 on_stop: None,
             },
+            on_interrupt: Interrupt::default(),
         }
     }
 
@@ -193,6 +209,25 @@ impl Builder {
         self
     }
 
+    /// What a Ctrl-C means while [`run`](crate::run), `#[filch::main]` or a [`Runner`](crate::Runner) runs: [`Interrupt::CancelMain`] by default. A
+    /// [`Runtime`]'s own `block_on` never concerns itself with signals, and nor does a deterministic runtime.
+    ///
+    /// A program that listens by itself, with `signal::ctrl_c` or with `signal::unix::signal`, has the signal for itself from then on,
+    /// whatever is set here. If it was ignored or handled otherwise before the first run, that stays as it was, too. Without the feature `signal`, and
+    /// where the system gives no sockets, it means what it means without filch.
+    pub fn on_interrupt(&mut self, interrupt: Interrupt) -> &mut Self {
+        self.on_interrupt = interrupt;
+        self
+    }
+
+    /// What a Ctrl-C is to mean.
+    pub(crate) fn interrupt(&self) -> Interrupt {
+        match self.deterministic {
+            Some(_) => Interrupt::Exit,
+            None => self.on_interrupt,
+        }
+    }
+
     /// Makes the runtime and starts its threads.
     ///
     /// # Errors
@@ -200,6 +235,11 @@ impl Builder {
     /// If the system gives no epoll, eventfd or thread: then nothing is left running. If `FILCH_WORKER_THREADS` is
     /// set but no positive number.
     pub fn build(&mut self) -> io::Result<Runtime> {
+        self.build_with(false)
+    }
+
+    /// As [`build`](Self::build); the workers wait at a gate if it is `gated`.
+    pub(crate) fn build_with(&self, gated: bool) -> io::Result<Runtime> {
         let workers = match (self.multi_thread, self.workers) {
             (false, _) => 1,
             (true, Some(workers)) => workers,
@@ -214,6 +254,7 @@ impl Builder {
             start_paused: self.start_paused,
             deterministic: self.deterministic.map(|seed| (seed, self.slack.clone())),
             threads: self.threads.clone(),
+            gated,
         })
     }
 }

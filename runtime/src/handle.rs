@@ -174,6 +174,13 @@ impl Handle {
         }
     }
 
+    /// Asks the runtime's [`Runner`](crate::Runner) to stop: it ends [`run_forever`](crate::Runner::run_forever) and
+    /// [`run_until_idle`](crate::Runner::run_until_idle), or the next of these if none runs. From any thread. Means nothing to
+    /// [`Runner::run`](crate::Runner::run) and to other runtimes.
+    pub fn stop(&self) {
+        self.inner.stop.ask();
+    }
+
     /// The kind of the runtime.
     pub fn runtime_flavor(&self) -> RuntimeFlavor {
         if !self.inner.multi_thread {
@@ -303,6 +310,18 @@ pub(crate) fn is_driving() -> bool {
     DRIVING.try_with(|driving| driving.get()).unwrap_or(false)
 }
 
+/// # Panics
+///
+/// If this thread runs futures.
+#[track_caller]
+pub(crate) fn assert_not_driving(what: &str) {
+    assert!(
+        !is_driving(),
+        "{what} was called on a thread that runs a filch runtime already, from inside a task or another `block_on`: \
+         it would block the thread that it waits for. Await the future instead, or move the call into `spawn_blocking`"
+    );
+}
+
 /// The runtime's name resolution, as sockets call it.
 pub(crate) fn resolve(name: String) -> filch_io::Resolving {
     match Handle::try_current() {
@@ -374,11 +393,7 @@ impl Driving {
     /// If the thread is at it already.
     #[track_caller]
     pub(crate) fn new(what: &str, entered: Option<Entered>) -> Self {
-        assert!(
-            !is_driving(),
-            "{what} was called on a thread that runs a filch runtime already, from inside a task or another `block_on`: \
-             it would block the thread that it waits for. Await the future instead, or move the call into `spawn_blocking`"
-        );
+        assert_not_driving(what);
         let _ = DRIVING.try_with(|driving| driving.set(true));
         Self { _entered: entered }
     }

@@ -5,6 +5,7 @@ use crate::scheduler::shared::Shared;
 use crate::scheduler::simulation::Simulation;
 use crate::scheduler::solo::Solo;
 use crate::stillness::Stillness;
+use crate::stop::Stop;
 use filch_timer::Clock;
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub(crate) struct Inner {
     /// In a multi_thread runtime whose clock can be paused.
     pub(crate) stillness: Option<Arc<Stillness>>,
     pub(crate) multi_thread: bool,
+    pub(crate) stop: Stop,
     /// Only in a current_thread runtime.
     pub(crate) solo: Option<Solo>,
     /// Only in a deterministic runtime, of either flavor.

@@ -91,7 +91,10 @@ pub struct Lane {
 impl Lane {
     pub(crate) fn new(inner: &Arc<Inner>, location: &'static Location<'static>) -> Self {
         Self {
-            line: Line::new(inner.sim.as_ref().map(|sim| sim.record.clone())),
+            line: Line::new(
+                inner.sim.as_ref().map(|sim| sim.record.clone()),
+                inner.shared.leftovers.clone(),
+            ),
             inner: inner.clone(),
             location,
         }

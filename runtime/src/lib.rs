@@ -25,6 +25,12 @@ mod coop;
 mod driver;
 mod handle;
 mod inner;
+#[cfg(all(feature = "signal", not(loom)))]
+#[path = "interrupt_signal.rs"]
+mod interrupt;
+#[cfg(not(all(feature = "signal", not(loom))))]
+#[path = "interrupt_none.rs"]
+mod interrupt;
 mod join_set;
 mod lane;
 mod local_set;
@@ -33,6 +39,7 @@ mod park;
 mod random;
 mod rt;
 mod run;
+mod runner;
 mod scheduler;
 mod seeds;
 mod settings;
@@ -40,19 +47,22 @@ mod shim;
 pub mod sim;
 mod spawn;
 mod stillness;
+mod stop;
 pub mod task;
 
 pub use lane::Lane;
 pub use run::run;
+pub use runner::Runner;
 pub use spawn::lane;
 pub use task::spawn;
 
 /// Runtimes: building them, handles to them, what they count.
 pub mod runtime {
-    pub use crate::builder::Builder;
+    pub use crate::builder::{Builder, Interrupt};
     pub use crate::handle::{EnterGuard, Handle, RuntimeFlavor, TryCurrentError};
     pub use crate::metrics::RuntimeMetrics;
-    pub use crate::rt::Runtime;
+    pub use crate::rt::{Runtime, ShutdownReport};
+    pub use crate::runner::{Interrupted, Runner, StopReason};
 }
 
 /// Time: sleeping, limits, intervals, and a clock that tests can stop.
@@ -174,6 +184,8 @@ pub mod sync {
     pub use semaphore::{AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError};
 }
 
+#[cfg(all(feature = "signal", not(loom)))]
+mod sigint;
 #[cfg(all(feature = "signal", not(loom)))]
 pub mod signal;
 

@@ -79,7 +79,7 @@ impl LocalSet {
     pub fn new() -> Self {
         let record = Handle::try_current().ok().and_then(|handle| handle.record());
         Self {
-            line: Line::new(record),
+            line: Line::new(record, Arc::default()),
             here: PhantomData,
         }
     }

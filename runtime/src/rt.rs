@@ -7,6 +7,7 @@ use crate::handle::{self, Driving, EnterGuard, Handle};
 use crate::inner::Inner;
 use crate::lane::Lane;
 use crate::metrics::RuntimeMetrics;
+use crate::scheduler::gate;
 use crate::scheduler::record::Record;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::simulation::Simulation;
@@ -15,6 +16,7 @@ use crate::scheduler::watcher::Watcher;
 use crate::scheduler::worker::{Context, Core};
 use crate::settings::{RESOLVERS, Settings};
 use crate::shim::{Condvar, Mutex, ThreadHandle};
+use crate::stop::Stop;
 use crate::task::join::JoinHandle;
 use filch_io::sim::Network;
 use filch_timer::Clock;
@@ -58,6 +60,18 @@ pub struct Runtime {
     down: bool,
 }
 
+/// What the end of a runtime found. From [`Runner::close`](crate::Runner::close).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShutdownReport {
+    /// Tasks that were still alive, and were cancelled. Those of lanes count, those of a [`LocalSet`](crate::task::LocalSet) do not.
+    pub cancelled: usize,
+    /// Tasks that were still alive, and whose destructor panicked when they were cancelled. The panic hook has reported it.
+    pub panicked: usize,
+    /// Threads that were still in a blocking job when the grace period was over. They run on until their job returns.
+    pub still_blocking: usize,
+}
+
 /// The threads of a multi_thread runtime.
 struct Workers {
     threads: Vec<ThreadHandle>,
@@ -96,8 +110,13 @@ impl Runtime {
             drivers.collect::<io::Result<Vec<_>>>()?
         };
         let mut queues = Vec::new();
+        // Without threads of its own a runtime runs when it is driven, and not else.
+        let open_to = match settings.gated && settings.multi_thread && settings.deterministic.is_none() {
+            true => 0,
+            false => gate::ALL,
+        };
         let shared = Arc::new_cyclic(|pool| {
-            let (shared, locals) = Shared::new(drivers, pool);
+            let (shared, locals) = Shared::new(drivers, pool, open_to);
             queues = locals;
             shared
         });
@@ -146,6 +165,7 @@ impl Runtime {
             clock,
             stillness,
             multi_thread: settings.multi_thread,
+            stop: Stop::new(),
             solo,
             sim,
         };
@@ -295,8 +315,37 @@ impl Runtime {
     }
 
     /// The end of `run`: waits for the workers as long as it takes, for blocking jobs up to `grace`.
-    pub(crate) fn finish(mut self, grace: Duration) {
+    #[track_caller]
+    pub(crate) fn finish(mut self, grace: Duration) -> ShutdownReport {
         self.shutdown_with(None, Some(grace));
+        let inner = self.handle.inner();
+        let (cancelled, panicked) = inner.shared.leftovers.get();
+        ShutdownReport {
+            cancelled,
+            panicked,
+            still_blocking: inner.blocking.alive() + inner.resolver.alive(),
+        }
+    }
+
+    /// As [`block_on`](Self::block_on), with the gate open to the first `workers` workers meanwhile.
+    #[track_caller]
+    pub(crate) fn block_on_within<F: Future>(&self, workers: usize, future: F) -> F::Output {
+        struct Close<'a>(&'a Shared);
+        impl Drop for Close<'_> {
+            fn drop(&mut self) {
+                self.0.close_gate();
+            }
+        }
+        // Before the gate opens: it panics on a thread that runs a runtime already.
+        handle::assert_not_driving("`Runner::run`");
+        let gated = self.workers.is_some().then(|| &*self.handle.inner().shared);
+        let close = gated.map(|shared| {
+            shared.gate.open(workers);
+            Close(shared)
+        });
+        let output = self.block_on(future);
+        drop(close);
+        output
     }
 
     /// Shuts down; true if no thread is left.

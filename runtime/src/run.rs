@@ -1,7 +1,12 @@
 //! The one-call way into filch.
 
-use crate::builder::Builder;
+use crate::builder::{Builder, Interrupt};
+use crate::interrupt::{Ear, Listening, end_process};
 use crate::rt::Runtime;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 /// How long [`run`] waits for blocking jobs after everything else has ended.
@@ -12,6 +17,12 @@ pub(crate) const BLOCKING_GRACE: Duration = Duration::from_secs(10);
 ///
 /// When this returns no task is alive and no worker is running: tasks that were left over are cancelled, and their destructors have run. Blocking
 /// jobs are waited for, up to 10 s.
+///
+/// # Ctrl-C
+///
+/// A Ctrl-C (SIGINT) drops `main`; then everything ends as it does when `main` returns, and at last the process ends by the signal, as its parent expects (a shell says status
+/// 130). A second Ctrl-C ends the process at once. Once the program listens by itself (`signal::ctrl_c`), the signal is the program's. See
+/// [`Builder::on_interrupt`](crate::runtime::Builder::on_interrupt).
 ///
 /// # Panics
 ///
@@ -43,13 +54,13 @@ pub fn run<F: Future>(main: F) -> F::Output {
 #[track_caller]
 pub fn run_with<F: Future>(builder: &mut Builder, main: F) -> F::Output {
     match builder.build() {
-        Ok(runtime) => run_on(runtime, main),
+        Ok(runtime) => run_on(runtime, builder.interrupt(), main),
         Err(error) => panic!("filch could not start a runtime: {error}"),
     }
 }
 
 #[track_caller]
-fn run_on<F: Future>(runtime: Runtime, main: F) -> F::Output {
+fn run_on<F: Future>(runtime: Runtime, interrupt: Interrupt, main: F) -> F::Output {
     struct Finish(Option<Runtime>);
     impl Drop for Finish {
         fn drop(&mut self) {
@@ -58,9 +69,44 @@ fn run_on<F: Future>(runtime: Runtime, main: F) -> F::Output {
             }
         }
     }
+    let mut ear = Ear::new(runtime.handle(), interrupt);
+    let mut listening = ear.listen();
     let finish = Finish(Some(runtime));
-    match &finish.0 {
-        Some(runtime) => runtime.block_on(main),
+    let result = match &finish.0 {
+        Some(runtime) => runtime.block_on(or_interrupted(main, &mut listening)),
         None => unreachable!("it is taken on drop only"),
+    };
+    drop(finish);
+    match result {
+        Ok(output) => output,
+        Err(Interrupted(())) => end_process(),
     }
+}
+
+/// A run was ended by a Ctrl-C (SIGINT).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Interrupted(());
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted by SIGINT")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// Runs `main`, and drops it if a Ctrl-C comes first.
+pub(crate) async fn or_interrupted<F: Future>(
+    main: F,
+    listening: &mut Listening<'_>,
+) -> Result<F::Output, Interrupted> {
+    let mut main = pin!(main);
+    poll_fn(|cx| {
+        // A value that is there comes before a Ctrl-C.
+        if let Poll::Ready(output) = main.as_mut().poll(cx) {
+            return Poll::Ready(Ok(output));
+        }
+        listening.poll(cx).map(|()| Err(Interrupted(())))
+    })
+    .await
 }

@@ -104,7 +104,7 @@ where
     }
     let finished = catch_unwind(AssertUnwindSafe(|| runtime.finish(BLOCKING_GRACE)));
     match (output, finished) {
-        (Ok(output), Ok(())) => output,
+        (Ok(output), Ok(_)) => output,
         (Err(payload), _) | (Ok(_), Err(payload)) => resume_unwind(payload),
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Settings {
     /// The seed and the slack of a deterministic runtime.
     pub(crate) deterministic: Option<(u64, Slack)>,
     pub(crate) threads: ThreadConfig,
+    /// The workers wait for a runner to let them in.
+    pub(crate) gated: bool,
 }
 
 impl Settings {

@@ -467,6 +467,12 @@ pub(crate) enum Bug {
     TotalLendsNothing,
     /// Somebody who was lent a token and is dropped keeps it.
     TokenNotPassedOn,
+    /// The end of the last task wakes nobody who waits for that.
+    IdleInSilence,
+    /// A worker parks without a look at the gate.
+    GateNoRecheck,
+    /// Whoever closes the gate does not wait for those inside.
+    GateLeftOpen,
 }
 
 /// A mutex that does not know poison: what it guards is left whole by everyone who can panic.

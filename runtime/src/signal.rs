@@ -5,7 +5,7 @@
 //! live together in one process, are crate signal-hook's.)
 //!
 //! **Once a program listens to a signal, that signal's default action is gone for the rest of the process**, also when the
-//! listener is dropped: a program that listened to Ctrl-C once does not end by it any more.
+//! listener is dropped: a program that listened to Ctrl-C once does not end by it any more. That holds for what [`run`](crate::run) does at a Ctrl-C, too.
 
 use crate::signal::unix::SignalKind;
 use std::io;
@@ -35,6 +35,7 @@ pub async fn ctrl_c() -> io::Result<()> {
 
 /// Listening to any signal.
 pub mod unix {
+    use crate::sigint;
     use filch_io::net::UnixStream;
     use signal_hook::SigId;
     use signal_hook::consts;
@@ -142,19 +143,29 @@ pub mod unix {
     /// Outside of a runtime.
     #[track_caller]
     pub fn signal(kind: SignalKind) -> io::Result<Signal> {
-        if consts::FORBIDDEN.contains(&kind.0) || kind.0 <= 0 {
-            let text = format!("signal {} cannot be listened to", kind.0);
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        let signal = Signal::listen(kind)?;
+        if kind == SignalKind::interrupt() {
+            sigint::take_over();
         }
-        let (read, write) = std::os::unix::net::UnixStream::pair()?;
-        read.set_nonblocking(true)?;
-        let pipe = UnixStream::from_std(read)?;
-        // The handler does not wait if the pipe is full: then the listener has something to read anyhow.
-        let id = pipe::register(kind.0, write)?;
-        Ok(Signal { pipe, id })
+        Ok(signal)
     }
 
     impl Signal {
+        /// As [`signal`], without taking SIGINT away from `run`.
+        #[track_caller]
+        pub(crate) fn listen(kind: SignalKind) -> io::Result<Signal> {
+            if consts::FORBIDDEN.contains(&kind.0) || kind.0 <= 0 {
+                let text = format!("signal {} cannot be listened to", kind.0);
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
+            let (read, write) = std::os::unix::net::UnixStream::pair()?;
+            read.set_nonblocking(true)?;
+            let pipe = UnixStream::from_std(read)?;
+            // The handler does not wait if the pipe is full: then the listener has something to read anyhow.
+            let id = pipe::register(kind.0, write)?;
+            Ok(Signal { pipe, id })
+        }
+
         /// Waits for the signal. `None` if the runtime is shut down.
         ///
         /// # Cancel safety

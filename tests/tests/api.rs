@@ -613,12 +613,12 @@ fn signals() {
     });
 }
 
-/// Until a program listens, signals do what they always did: nothing of filch's handles them.
+/// Until a program listens, signals do what they always did: nothing of filch's handles them in a runtime's `block_on`. (`run` does something about Ctrl-C.)
 #[test]
 fn signals_end_a_program_that_does_not_listen() {
     const NAME: &str = "signals_end_a_program_that_does_not_listen";
     if filch_tests::is_child(NAME) {
-        filch::run(async {
+        multi(1).block_on(async {
             // SIGINT itself may be ignored from the start, as it is for what a shell starts in the background; caught it must not be.
             let status = std::fs::read_to_string("/proc/self/status").expect("Linux says");
             let caught = status

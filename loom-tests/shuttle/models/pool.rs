@@ -29,6 +29,7 @@ fn runtime(workers: usize) -> Runtime {
         start_paused: false,
         deterministic: None,
         threads,
+        gated: false,
     };
     Runtime::start(settings).expect("threads and fake kernels")
 }

@@ -214,6 +214,10 @@ impl Settings {
         if kind == Kind::Test && self.multi_thread && self.worker_threads.is_none() && !self.deterministic {
             source += ".worker_threads(1)";
         }
+        // Many tests share a process, so a Ctrl-C is the harness's.
+        if kind == Kind::Test {
+            source += &format!(".on_interrupt({path}::runtime::Interrupt::Exit)");
+        }
         if self.deterministic {
             let seeds = self
                 .seeds

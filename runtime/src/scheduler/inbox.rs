@@ -37,7 +37,15 @@ impl Inbox {
     }
 
     pub(crate) fn push(&self, task: Runnable) {
-        let shard = thread_number() % self.shards.len();
+        self.push_to(thread_number() % self.shards.len(), task);
+    }
+
+    pub(crate) fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// As [`push`](Self::push), into one of the shards.
+    pub(crate) fn push_to(&self, shard: usize, task: Runnable) {
         let mut queue = self.shards[shard].lock();
         queue.push(task);
         if queue.len() == 1 {

@@ -14,7 +14,7 @@
 //! - **A driver that is dropped closes the line**: no task may enter any more, and those that are there are dropped by it, in their order. A task whose runnable
 //!   is in the hands of a thread that just woke it is waited for: that thread is between two statements. So no future is dropped inside a wake.
 
-use crate::scheduler::owned::{Owned, Pool};
+use crate::scheduler::owned::{Leftovers, Owned, Pool};
 use crate::scheduler::record::Record;
 use crate::shim::{Bug, Condvar, Mutex, seeded};
 use crate::task::join::JoinHandle;
@@ -41,6 +41,7 @@ pub(crate) struct Line {
     came: Condvar,
     /// In a deterministic runtime.
     record: Option<Arc<Record>>,
+    leftovers: Arc<Leftovers>,
 }
 
 #[derive(Debug, Default)]
@@ -70,9 +71,10 @@ pub(crate) enum Turn {
 }
 
 impl Line {
-    pub(crate) fn new(record: Option<Arc<Record>>) -> Arc<Self> {
+    pub(crate) fn new(record: Option<Arc<Record>>, leftovers: Arc<Leftovers>) -> Arc<Self> {
         Arc::new_cyclic(|line| Self {
-            tasks: Owned::new(line.clone()),
+            tasks: Owned::new(line.clone(), leftovers.clone()),
+            leftovers,
             state: Mutex::new(State::default()),
             came: Condvar::new(),
             record,
@@ -297,6 +299,8 @@ impl Drop for Driver {
     fn drop(&mut self) {
         if let Some(line) = &self.0 {
             line.close();
+            // The driver itself is no task of the program's.
+            line.leftovers.discount();
         }
     }
 }

@@ -17,6 +17,7 @@
 //! [`solo`] drives a worker on the thread of `block_on`; [`simulation`] drives all of them there, and chooses for them.
 
 pub(crate) mod current;
+pub(crate) mod gate;
 pub(crate) mod idle;
 pub(crate) mod inbox;
 pub(crate) mod lane;

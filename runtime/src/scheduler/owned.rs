@@ -6,13 +6,15 @@
 //! After a thread has handed the runnable over it must not use the pointer again: the task may run, end, and let the scheduler go meanwhile.
 //! That is why a thread that is no worker holds an `Arc` of the pool before it gives the runnable away.
 
-use crate::shim::Mutex;
+use crate::shim::{Bug, Mutex, seeded};
 use crate::task::id::Id;
 use crate::task::join::JoinHandle;
 use crate::task::list::TaskList;
-use crate::task::raw::{self, Header, Runnable, Schedule};
+use crate::task::raw::{self, Ended, Header, Runnable, Schedule};
 use std::panic::Location;
 use std::ptr::NonNull;
+// Counts that no protocol rests on: they are std's in every build.
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
 /// The scheduler, as its tasks see it.
@@ -27,8 +29,41 @@ pub(crate) trait Pool: Send + Sync + Sized + 'static {
     /// Takes a task from any thread.
     fn inject(&self, task: Runnable);
 
-    /// The last task of a closed list is gone.
+    /// The last task of a closed or watched list is gone.
     fn drained(&self);
+}
+
+/// The tasks that a runtime's shutdown found alive, counted as they end.
+#[derive(Debug, Default)]
+pub(crate) struct Leftovers {
+    cancelled: AtomicUsize,
+    panicked: AtomicUsize,
+}
+
+impl Leftovers {
+    /// A task of a closed list has ended.
+    fn count(&self, ended: Ended) {
+        let count = match ended {
+            Ended::Finished => return,
+            Ended::Cancelled => &self.cancelled,
+            Ended::Panicked => &self.panicked,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One of those that were cancelled is, or will be, no task of the program's.
+    pub(crate) fn discount(&self) {
+        // It may come before what it takes back: all of them wrap around.
+        self.cancelled.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Those that were cancelled, and those whose destructor panicked. Exact when all are gone.
+    pub(crate) fn get(&self) -> (usize, usize) {
+        (
+            self.cancelled.load(Ordering::Relaxed),
+            self.panicked.load(Ordering::Relaxed),
+        )
+    }
 }
 
 /// One list of live tasks, at a fixed place in memory.
@@ -39,6 +74,7 @@ pub(crate) struct Owned<P: Pool>(Box<Home<P>>);
 struct Home<P> {
     pool: Weak<P>,
     tasks: Mutex<Tasks>,
+    leftovers: Arc<Leftovers>,
 }
 
 #[derive(Debug, Default)]
@@ -46,13 +82,16 @@ struct Tasks {
     list: TaskList,
     /// No task may enter any more.
     closed: bool,
+    /// Somebody waits for the list to be empty.
+    watched: bool,
 }
 
 impl<P: Pool> Owned<P> {
-    pub(crate) fn new(pool: Weak<P>) -> Self {
+    pub(crate) fn new(pool: Weak<P>, leftovers: Arc<Leftovers>) -> Self {
         Self(Box::new(Home {
             pool,
             tasks: Mutex::new(Tasks::default()),
+            leftovers,
         }))
     }
 
@@ -108,6 +147,18 @@ impl<P: Pool> Owned<P> {
     pub(crate) fn len(&self) -> usize {
         self.0.tasks.lock().list.len()
     }
+
+    /// Says, or says no more, that the pool is to be told when the list is empty.
+    pub(crate) fn watch(&self, watched: bool) {
+        self.0.tasks.lock().watched = watched;
+    }
+
+    /// Whether all of these lists are empty at the same time.
+    pub(crate) fn are_empty<'a>(lists: impl Iterator<Item = &'a Self>) -> bool {
+        // All locks together, in order: a task that spawns into one list and leaves another is seen in one of them.
+        let lists: Vec<_> = lists.map(|list| list.0.tasks.lock()).collect();
+        lists.iter().all(|tasks| tasks.list.len() == 0)
+    }
 }
 
 impl<P: Pool> Drop for Owned<P> {
@@ -146,16 +197,19 @@ impl<P: Pool> Schedule for HomeRef<P> {
         self.give(left);
     }
 
-    fn release(self, task: NonNull<Header>) {
+    fn release(self, task: NonNull<Header>, ended: Ended) {
         let home = self.home();
-        let last_of_closed = {
+        let is_told = {
             let mut tasks = home.tasks.lock();
             if !tasks.list.remove(task) {
                 return;
             }
-            tasks.closed && tasks.list.len() == 0
+            if tasks.closed {
+                home.leftovers.count(ended);
+            }
+            tasks.list.len() == 0 && (tasks.closed || tasks.watched && !seeded(Bug::IdleInSilence))
         };
-        if last_of_closed {
+        if is_told {
             // The thread that runs a task holds the pool, so the home is good for this.
             self.pool().drained();
         }

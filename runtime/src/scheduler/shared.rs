@@ -1,15 +1,17 @@
 //! What all workers of a runtime, and everybody outside, share.
 
 use crate::driver::Driver;
+use crate::scheduler::gate::{ALL, Gate};
 use crate::scheduler::idle::Idle;
 use crate::scheduler::inbox::Inbox;
-use crate::scheduler::owned::Owned;
+use crate::scheduler::owned::{Leftovers, Owned};
 use crate::scheduler::watch::{Pulse, Watch};
 use crate::shim::deque::{Local, Stealer};
-use crate::shim::{AtomicBool, AtomicUsize, Bug, Ordering, fence, seeded, thread_number};
+use crate::shim::{AtomicBool, AtomicUsize, Bug, Mutex, Ordering, fence, seeded, thread_number};
 use crate::task::raw::{Runnable, Slot};
 use crossbeam_utils::CachePadded;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
 
 /// The scheduler's part of a runtime.
 #[derive(Debug)]
@@ -18,6 +20,10 @@ pub(crate) struct Shared {
     pub(crate) inbox: Inbox,
     pub(crate) idle: Idle,
     pub(crate) watch: Watch,
+    pub(crate) gate: Gate,
+    pub(crate) leftovers: Arc<Leftovers>,
+    /// Whoever waits for the last task to end.
+    last: Mutex<Option<Waker>>,
     /// The runtime is shutting down: workers leave when no task is left.
     closing: AtomicBool,
     /// Among so many of the workers' lists the threads outside deal their tasks.
@@ -73,21 +79,25 @@ impl Counter {
 
 impl Shared {
     /// The shared part of one worker for each driver, and the queues that their cores own.
-    pub(crate) fn new(drivers: Vec<Driver>, pool: &Weak<Self>) -> (Self, Vec<Local<Runnable>>) {
+    pub(crate) fn new(drivers: Vec<Driver>, pool: &Weak<Self>, open_to: usize) -> (Self, Vec<Local<Runnable>>) {
         // Threads differ from run to run: where nothing may, they all go the same way.
         let homes = match drivers.iter().any(Driver::is_simulated) {
             true => 1,
             false => drivers.len(),
         };
+        let leftovers = Arc::<Leftovers>::default();
         let queues: Vec<Local<Runnable>> = drivers.iter().map(|_| Local::new()).collect();
         let workers: Box<[_]> = drivers
             .into_iter()
             .zip(&queues)
-            .map(|(driver, queue)| CachePadded::new(Remote::new(driver, queue, pool)))
+            .map(|(driver, queue)| CachePadded::new(Remote::new(driver, queue, pool, &leftovers)))
             .collect();
         let shared = Self {
             inbox: Inbox::new(homes),
             idle: Idle::new(workers.len()),
+            gate: Gate::new(workers.len(), open_to),
+            leftovers,
+            last: Mutex::new(None),
             workers,
             watch: Watch::new(),
             closing: AtomicBool::new(false),
@@ -125,7 +135,53 @@ impl Shared {
         }
         // Relaxed: the lists are behind their locks, and the fence that follows orders mark and lists for whoever is about to park.
         self.closing.store(true, Ordering::Relaxed);
+        // Whoever stands before the gate has tasks to drop.
+        self.gate.open(ALL);
         self.unpark_sleepers();
+    }
+
+    /// Closes the gate, and returns when no worker is in a poll.
+    pub(crate) fn close_gate(&self) {
+        self.gate.close(|| {
+            for remote in &self.workers {
+                remote.pulse.call_driver();
+            }
+            self.unpark_sleepers();
+        });
+    }
+
+    /// Waits until no task is alive.
+    pub(crate) fn poll_idle(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let before = self.last.lock().replace(waker);
+        drop(before);
+        for remote in &self.workers {
+            remote.owned.watch(true);
+        }
+        match Owned::are_empty(self.workers.iter().map(|remote| &remote.owned)) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    /// Nobody waits for that any more.
+    pub(crate) fn stop_watching(&self) {
+        for remote in &self.workers {
+            remote.owned.watch(false);
+        }
+        let before = self.last.lock().take();
+        drop(before);
+    }
+
+    /// The last task of a closed or watched list is gone.
+    pub(crate) fn last_is_gone(&self) {
+        if self.is_closing() {
+            self.unpark_sleepers();
+        }
+        let waiter = self.last.lock().take();
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
     }
 
     /// Makes every worker that sleeps look again at what it looks at before it parks.
@@ -178,17 +234,17 @@ impl Shared {
 
     /// Whether some worker is not parked.
     pub(crate) fn has_running_worker(&self) -> bool {
-        (0..self.workers.len()).any(|worker| !self.idle.is_parked(worker))
+        (0..self.workers.len()).any(|worker| !self.idle.is_parked(worker) && self.gate.admits(worker))
     }
 }
 
 impl Remote {
-    fn new(driver: Driver, queue: &Local<Runnable>, pool: &Weak<Shared>) -> Self {
+    fn new(driver: Driver, queue: &Local<Runnable>, pool: &Weak<Shared>, leftovers: &Arc<Leftovers>) -> Self {
         Self {
             stealer: queue.stealer(),
             slot: Slot::new(),
             driver,
-            owned: Owned::new(pool.clone()),
+            owned: Owned::new(pool.clone(), leftovers.clone()),
             surplus: AtomicBool::new(false),
             pulse: Pulse::new(),
             counters: Counters {

@@ -63,7 +63,7 @@ impl Watcher {
         let mut anyone_runs = false;
         let mut trouble = false;
         for (index, (remote, seen)) in shared.workers.iter().zip(&mut self.seen).enumerate() {
-            if shared.idle.is_parked(index) {
+            if shared.idle.is_parked(index) || !shared.gate.admits(index) {
                 seen.running = false;
                 continue;
             }

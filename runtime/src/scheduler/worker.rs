@@ -142,6 +142,7 @@ impl Context {
     /// The life of a worker's thread. Call it inside [`enter`](Self::enter). It ends when the runtime is shut down and the last task gone.
     pub(crate) fn run(&self) {
         while !self.shared.is_over() {
+            self.pass_gate();
             while self.tick() == Tick::Ran {}
             if self.shared.is_over() {
                 break;
@@ -158,6 +159,9 @@ impl Context {
             return Tick::Idle;
         };
         let task = self.next(core_ref).or_else(|| {
+            if !self.shared.gate.admits(core_ref.index) {
+                return None;
+            }
             self.turn(core_ref);
             if core_ref.queue.len() == 0 {
                 self.search(core_ref);
@@ -200,6 +204,9 @@ impl Context {
         let tick = core.tick.get().wrapping_add(1);
         core.tick.set(tick);
         if tick % DRIVER_INTERVAL == 0 || remote.pulse.is_driver_due() {
+            if !self.shared.gate.admits(core.index) {
+                return None;
+            }
             self.turn(core);
             // Asked again now and then, in case that the watcher's thread could not be started.
             core.watched.set(false);
@@ -365,11 +372,32 @@ impl Context {
         // From here on the watcher may take this worker for a sleeper.
         core.watched.set(false);
         self.shared.idle.announce(core.index, core.searching.replace(false));
-        if seeded(Bug::IdleNoRecheck) || !(self.shared.has_announced_work() || self.shared.is_over() || ready()) {
+        let is_held = || !self.shared.gate.admits(core.index) && !seeded(Bug::GateNoRecheck);
+        if seeded(Bug::IdleNoRecheck)
+            || !(self.shared.has_announced_work() || self.shared.is_over() || is_held() || ready())
+        {
             return true;
         }
         core.searching.set(self.shared.idle.retract(core.index));
         false
+    }
+
+    /// Waits while the gate is closed. What is queued here waits in the inbox meanwhile, for whoever comes first.
+    fn pass_gate(&self) {
+        let core = self.core.borrow();
+        let Some(core_ref) = core.as_deref() else { return };
+        if self.shared.gate.admits(core_ref.index) {
+            return;
+        }
+        self.drain(|task| self.shared.inbox.push(task));
+        core_ref.watched.set(false);
+        if core_ref.searching.replace(false) {
+            self.shared.idle.release();
+            if self.shared.has_announced_work() {
+                self.shared.wake_one(self.shared.idle.notify());
+            }
+        }
+        self.shared.gate.pass(core_ref.index);
     }
 
     /// A task was found. That ends a search: if there is more work, somebody else is woken for it.
@@ -468,6 +496,18 @@ where
     })
 }
 
+/// Spawns a task behind everything that waits in the inbox, in each of its shards.
+pub(crate) fn spawn_behind(shared: &Arc<Shared>, location: &'static Location<'static>) -> Vec<JoinHandle<()>> {
+    let spawn = |shard| {
+        let (task, handle) = shared.workers[0].owned.spawn(async {}, location);
+        if let Some(task) = task {
+            shared.inbox.push_to(shard, task);
+        }
+        handle
+    };
+    (0..shared.inbox.shards()).map(spawn).collect()
+}
+
 /// Calls `f` with this thread's context, if the thread is a worker of `pool`.
 #[inline]
 fn on_worker<R>(pool: *const Shared, f: impl FnOnce(Option<&Context>) -> R) -> R {
@@ -511,6 +551,6 @@ impl Pool for Shared {
         if seeded(Bug::DrainedInSilence) {
             return;
         }
-        self.unpark_sleepers();
+        self.last_is_gone();
     }
 }

@@ -45,7 +45,15 @@ pub(crate) trait Schedule: Clone + 'static {
     fn reschedule(self, task: Runnable);
 
     /// The task's future is gone: it leaves the list of live tasks. The thread that ran it.
-    fn release(self, task: NonNull<Header>);
+    fn release(self, task: NonNull<Header>, ended: Ended);
+}
+
+/// How a task has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Finished,
+    Panicked,
+    Cancelled,
 }
 
 /// The part of a task that does not depend on its future.
@@ -608,11 +616,16 @@ fn drop_future<F: Future, S>(task: &Cell<F, S>) -> Result<(), Box<dyn Any + Send
 unsafe fn finish<F: Future + 'static, S: Schedule>(header: NonNull<Header>, outcome: Stage<F>) {
     // SAFETY: the caller's promise. (No reference to the task is a parameter here, since the task may be freed before this returns.)
     let task = unsafe { cell::<F, S>(header) };
+    let ended = match &outcome {
+        Stage::Panicked(_) => Ended::Panicked,
+        Stage::Cancelled => Ended::Cancelled,
+        Stage::Finished(_) | Stage::Running(_) | Stage::Taken => Ended::Finished,
+    };
     task.stage.with_mut(|stage| {
         // SAFETY: rule 4: RUNNING still makes the stage this thread's; it holds `Taken`, which has nothing to drop.
         unsafe { stage.write(outcome) }
     });
-    task.home.clone().release(header);
+    task.home.clone().release(header, ended);
     let completed = task.header.state.complete();
     if !completed.join {
         // SAFETY: `header` is this task's; nobody waits for the outcome, so by rule 4 it is this thread's.

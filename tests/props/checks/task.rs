@@ -208,7 +208,7 @@ impl Schedule for Yard {
         self.schedule(task);
     }
 
-    fn release(self, _: NonNull<Header>) {
+    fn release(self, _: NonNull<Header>, _: raw::Ended) {
         self.0.borrow_mut().releases += 1;
     }
 }

@@ -1,0 +1,95 @@
+//! The gate of a [`Runner`](crate::runtime::Runner): between two runs no worker polls.
+//!
+//! A worker looks at the gate before each park and where it looks after its driver, never between two polls; so an open gate costs nothing. Who finds it closed gives
+//! what it has queued to the inbox, counts itself out, and waits. Who closes it makes everybody look, and waits until nobody is inside:
+//!
+//! ```text
+//! closer:   close;  raise each worker's flag;  fence;  unpark those with an idle bit;   wait until nobody is inside
+//! worker:   set own idle bit;  fence;  closed? -> do not park, count out
+//! ```
+//!
+//! So either the worker sees the closed gate before it sleeps, or the closer sees that it sleeps.
+
+use crate::shim::{AtomicUsize, Bug, Condvar, Mutex, Ordering, seeded};
+
+/// The gate is open to all.
+pub(crate) const ALL: usize = usize::MAX;
+
+#[derive(Debug)]
+pub(crate) struct Gate {
+    /// A copy of the state's, for a look in passing.
+    open_to: AtomicUsize,
+    state: Mutex<State>,
+    opened: Condvar,
+    left: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Workers with a number below this may poll.
+    open_to: usize,
+    /// Workers that do not wait at the gate.
+    inside: usize,
+}
+
+impl Gate {
+    /// All workers are inside, until they look.
+    pub(crate) fn new(workers: usize, open_to: usize) -> Self {
+        Self {
+            open_to: AtomicUsize::new(open_to),
+            state: Mutex::new(State {
+                open_to,
+                inside: workers,
+            }),
+            opened: Condvar::new(),
+            left: Condvar::new(),
+        }
+    }
+
+    /// Whether worker `index` may poll.
+    #[inline]
+    pub(crate) fn admits(&self, index: usize) -> bool {
+        // Acquire: matches the Release in `set`, so that what is polled now sees what was done before the run. That the gate is closed may be seen late: whoever
+        // closes it waits, and before a park the fence of the announcement orders it.
+        index < self.open_to.load(Ordering::Acquire)
+    }
+
+    /// Worker `index` waits until it may poll.
+    pub(crate) fn pass(&self, index: usize) {
+        let mut state = self.state.lock();
+        if index < state.open_to {
+            return;
+        }
+        state.inside -= 1;
+        if state.inside == 0 {
+            self.left.notify_all();
+        }
+        while index >= state.open_to {
+            state = self.opened.wait(state);
+        }
+        state.inside += 1;
+    }
+
+    /// Lets the first `workers` workers in.
+    pub(crate) fn open(&self, workers: usize) {
+        self.set(workers);
+        self.opened.notify_all();
+    }
+
+    /// Closes the gate, has every worker look by `poke`, and waits until all stand before it.
+    pub(crate) fn close(&self, poke: impl FnOnce()) {
+        self.set(0);
+        poke();
+        let mut state = self.state.lock();
+        while state.inside > 0 && !seeded(Bug::GateLeftOpen) {
+            state = self.left.wait(state);
+        }
+    }
+
+    fn set(&self, open_to: usize) {
+        let mut state = self.state.lock();
+        state.open_to = open_to;
+        // Release: matches `admits`.
+        self.open_to.store(open_to, Ordering::Release);
+    }
+}
