@@ -1272,6 +1272,82 @@ fn foreign_threads_take_part() {
     });
 }
 
+/// Workers, a lane, a local set, another runtime and a thread of no runtime at one queue, one lock and one barrier.
+#[test]
+fn everybody_meets() {
+    const ROUNDS: usize = 50;
+
+    /// One of the five: gives and takes, counts, and waits for the others.
+    async fn take_part(shared: Arc<Shared>) {
+        for round in 0..ROUNDS {
+            shared.queue.put(round).await.expect("open");
+            let item = shared.queue.get().await.expect("as many are put as got");
+            *shared.sum.lock().await += *item;
+            drop(item);
+            shared.sender.send(round).await.expect("open");
+            shared.barrier.wait().await.expect("whole");
+        }
+    }
+
+    struct Shared {
+        queue: Queue<usize>,
+        sum: Mutex<usize>,
+        sender: filch::sync::channel::Sender<usize>,
+        barrier: BreakableBarrier,
+    }
+
+    within(|| {
+        let (sender, receiver) = channel(0);
+        let shared = Arc::new(Shared {
+            queue: Queue::bounded(2),
+            sum: Mutex::new(0),
+            sender,
+            barrier: BreakableBarrier::new(5),
+        });
+        let receiving = std::thread::spawn(move || {
+            let mut sum = 0;
+            while let Some(value) = receiver.recv_blocking() {
+                sum += value;
+            }
+            sum
+        });
+        let no_runtime = std::thread::spawn({
+            let shared = shared.clone();
+            move || {
+                for round in 0..ROUNDS {
+                    shared.queue.put_blocking(round).expect("open");
+                    let item = shared.queue.get_blocking().expect("as many are put as got");
+                    *shared.sum.blocking_lock() += *item;
+                    drop(item);
+                    shared.sender.send_blocking(round).expect("open");
+                    shared.barrier.wait_blocking().expect("whole");
+                }
+            }
+        });
+        let another = std::thread::spawn({
+            let shared = shared.clone();
+            move || current().block_on(take_part(shared))
+        });
+        multi(2).block_on(async {
+            let local = filch::task::LocalSet::new();
+            let tasks = vec![
+                filch::spawn(take_part(shared.clone())),
+                filch::lane().spawn(take_part(shared.clone())),
+            ];
+            let here = local.spawn_local(take_part(shared.clone()));
+            local.run_until(here).await.expect("the task");
+            join_all(tasks).await;
+            shared.queue.join().await;
+        });
+        another.join().expect("no panic");
+        no_runtime.join().expect("no panic");
+        let each = ROUNDS * (ROUNDS - 1) / 2;
+        assert_eq!(*shared.sum.blocking_lock(), 5 * each);
+        drop(shared);
+        assert_eq!(receiving.join().expect("no panic"), 5 * each);
+    });
+}
+
 #[test]
 fn blocking_calls_refuse_a_thread_that_runs_tasks() {
     fn refused(what: &str, f: impl FnOnce()) {

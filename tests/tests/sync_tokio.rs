@@ -320,6 +320,52 @@ fn foreign_threads_take_part() {
     });
 }
 
+/// What has no blocking form: threads with runtimes of their own await it.
+#[test]
+fn other_runtimes_take_part() {
+    within(|| {
+        let (news, seen) = watch::channel(0);
+        let (barrier, cell, once) = (
+            Arc::new(Barrier::new(3)),
+            Arc::new(OnceCell::new()),
+            Arc::new(SetOnce::new()),
+        );
+        let (bell, all) = (Arc::new(Notify::new()), broadcast::Sender::new(4));
+        let part = |here: usize| {
+            let (mut seen, barrier, cell, once) = (seen.clone(), barrier.clone(), cell.clone(), once.clone());
+            let (bell, mut all) = (bell.clone(), all.subscribe());
+            async move {
+                seen.wait_for(|value| *value == 1).await.expect("open");
+                barrier.wait().await;
+                let first = *cell.get_or_init(|| async { here }).await;
+                assert_eq!(*once.wait().await, 7);
+                assert_eq!(all.recv().await, Ok(3));
+                bell.notified().await;
+                first
+            }
+        };
+        let runtime = multi(2);
+        let tasks = [runtime.spawn(part(0)), runtime.spawn(part(1))];
+        let thread = std::thread::spawn({
+            let part = part(2);
+            move || filch_tests::current().block_on(part)
+        });
+        news.send(1).expect("there are receivers");
+        once.set(7).expect("nobody else does");
+        all.send(3).expect("there are receivers");
+        // One each; a notice that nobody waits for yet is kept, but only one.
+        let handles = || tasks.iter().all(filch::task::JoinHandle::is_finished);
+        while !handles() || !thread.is_finished() {
+            bell.notify_one();
+            std::thread::yield_now();
+        }
+        let there = thread.join().expect("no panic");
+        for task in tasks {
+            assert_eq!(runtime.block_on(task).expect("the task"), there, "there are two values");
+        }
+    });
+}
+
 #[test]
 fn blocking_calls_refuse_a_thread_that_runs_tasks() {
     fn refused(what: &str, f: impl FnOnce()) {
