@@ -5,6 +5,7 @@ use super::support::{Counts, Output, Yard, counted, outcome};
 use crate::scheduler::lane::{Driver, Line};
 use crate::shim::UnsafeCell;
 use crate::task::join::JoinHandle;
+use crate::task::raw::Plain;
 use loom::sync::{Arc as Shared, Mutex};
 use loom::thread;
 use std::panic::Location;
@@ -32,7 +33,7 @@ impl House {
 
     /// As a program's spawn.
     fn spawn<F: Future + 'static>(&self, future: F) -> JoinHandle<F::Output> {
-        let (handle, driver) = self.line.spawn_driven(future, Location::caller());
+        let (handle, driver) = self.line.spawn_driven(Plain::new(future, Location::caller()));
         if let Some(driver) = driver {
             self.start(driver);
         }

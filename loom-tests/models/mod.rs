@@ -17,6 +17,7 @@ mod notices;
 mod park;
 mod pool;
 mod runtime;
+mod scope;
 mod seeded;
 mod slot;
 mod solo;

@@ -9,6 +9,7 @@ use crate::scheduler::shared::Shared;
 use crate::scheduler::watcher::Watcher;
 use crate::scheduler::worker::{self, Context, Core, Tick};
 use crate::task::JoinHandle;
+use crate::task::raw::Plain;
 use filch_io::{Interest, Kind, Ready, Registered};
 use filch_timer::Clock;
 use loom::thread;
@@ -43,7 +44,7 @@ fn house_by(clock: &Clock, workers: usize) -> (Arc<Shared>, Vec<Box<Core>>) {
 }
 
 fn ready(shared: &Arc<Shared>, counts: &Arc<Counts>) -> JoinHandle<Output> {
-    worker::spawn(shared, counted(counts, |_| true), Location::caller())
+    worker::spawn(shared, Plain::new(counted(counts, |_| true), Location::caller()))
 }
 
 /// A worker's thread, for as long as the runtime is open.
@@ -173,7 +174,7 @@ fn waiting(
     poll: impl FnMut(&mut TaskContext<'_>) -> bool + 'static,
 ) -> JoinHandle<Output> {
     stuck.enter(|stuck| {
-        let handle = worker::spawn(shared, counted(counts, poll), Location::caller());
+        let handle = worker::spawn(shared, Plain::new(counted(counts, poll), Location::caller()));
         assert_eq!(stuck.tick(), Tick::Ran);
         assert!(!handle.is_finished());
         handle

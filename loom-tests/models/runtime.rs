@@ -10,6 +10,7 @@ use crate::scheduler::worker;
 use crate::settings::Settings;
 use crate::shim::UnsafeCell;
 use crate::task::JoinHandle;
+use crate::task::raw::Plain;
 use filch_io::{Interest, Kind, Ready, Registered};
 use loom::thread;
 use std::future::poll_fn;
@@ -57,7 +58,10 @@ fn runtime(workers: usize) -> Runtime {
 /// Spawns as a program would, a future that no program could: it is not `Send`.
 #[track_caller]
 fn spawn(handle: &Handle, counts: &Arc<Counts>) -> JoinHandle<Output> {
-    worker::spawn(&handle.inner().shared, counted(counts, |_| true), Location::caller())
+    worker::spawn(
+        &handle.inner().shared,
+        Plain::new(counted(counts, |_| true), Location::caller()),
+    )
 }
 
 #[test]
@@ -131,7 +135,10 @@ fn who_waits_elsewhere_is_told_of_the_end() {
         let guest = thread::spawn({
             let (handle, counts) = (runtime.handle().clone(), counts.clone());
             move || {
-                let task = worker::spawn(&handle.inner().shared, counted(&counts, |_| false), Location::caller());
+                let task = worker::spawn(
+                    &handle.inner().shared,
+                    Plain::new(counted(&counts, |_| false), Location::caller()),
+                );
                 handle.block_on(task)
             }
         });
@@ -191,7 +198,7 @@ fn an_event_of_a_socket_is_not_slept_over() {
         let line = io.get_ref().0.clone().expect("it is registered");
         let kernel = thread::spawn(move || line.edge(Ready::READABLE));
         let wait = async move { io.readiness(Interest::READABLE).await };
-        let task = worker::spawn(&runtime.handle().inner().shared, wait, Location::caller());
+        let task = worker::spawn(&runtime.handle().inner().shared, Plain::new(wait, Location::caller()));
         let ready = runtime.block_on(task).expect("no panic").expect("an open runtime");
         assert_eq!(ready, Ready::READABLE);
         kernel.join().expect("joined");
@@ -233,7 +240,7 @@ fn between_two_runs_nobody_polls() {
             }
             false
         });
-        let task = worker::spawn(&runtime.handle().inner().shared, task, Location::caller());
+        let task = worker::spawn(&runtime.handle().inner().shared, Plain::new(task, Location::caller()));
         // SAFETY: as above; and so does loom what comes at the same time as this.
         let look = || cell.with(|work| unsafe { *work });
         assert_eq!(look(), 0);
@@ -273,8 +280,7 @@ fn the_end_of_the_last_task_is_told() {
         });
         drop(worker::spawn(
             &runtime.handle().inner().shared,
-            task,
-            Location::caller(),
+            Plain::new(task, Location::caller()),
         ));
         let shared = runtime.handle().inner().shared.clone();
         runtime.block_on_within(ALL, poll_fn(|cx| shared.poll_idle(cx)));

@@ -50,6 +50,9 @@ caught! {
     idle_in_silence: "IdleInSilence" by "runtime::the_end_of_the_last_task_is_told";
     gate_no_recheck: "GateNoRecheck" by "runtime::a_sleeper_stands_aside";
     gate_left_open: "GateLeftOpen" by "runtime::between_two_runs_nobody_polls";
+    shield_ignored: "ShieldIgnored" by "scope::a_shield_holds_off_a_cancel";
+    cancel_wakes_first: "CancelWakesFirst" by "scope::a_cancel_is_heard";
+    last_child_in_silence: "LastChildInSilence" by "scope::the_last_child_wakes_the_scope";
     watcher_no_recheck: "WatcherNoRecheck" by "watcher::a_running_worker_is_watched";
     event_forgets_grant: "EventForgetsGrant" by "event::who_waits_when_it_is_set_goes";
     notice_not_passed_on: "NoticeNotPassedOn" by "notices::a_notice_is_passed_on";

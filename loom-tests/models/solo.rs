@@ -7,6 +7,7 @@ use crate::scheduler::gate::ALL;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::solo::Solo;
 use crate::scheduler::worker::{self, Core};
+use crate::task::raw::Plain;
 use filch_timer::Clock;
 use loom::sync::atomic::{AtomicBool, Ordering};
 use loom::thread;
@@ -63,7 +64,7 @@ fn two_threads_share_the_core() {
         let solo = Arc::new(solo);
         let counts = Counts::new();
         let run = |shared: Arc<Shared>, solo: Arc<Solo>, counts: Arc<Counts>| {
-            let task = worker::spawn(&shared, counted(&counts, |_| true), Location::caller());
+            let task = worker::spawn(&shared, Plain::new(counted(&counts, |_| true), Location::caller()));
             let value = solo.block_on(&shared, pin!(task)).expect("a value").read();
             assert_eq!(value, 7);
         };

@@ -339,6 +339,8 @@ impl<F: FnOnce() -> R, R> Future for Job<F> {
 pub(crate) struct Nowhere;
 
 impl Schedule for Nowhere {
+    const WAITS: bool = false;
+
     fn schedule(self, _: Runnable) {
         unreachable!("a job is never idle, so nobody can wake it");
     }

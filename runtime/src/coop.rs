@@ -7,9 +7,16 @@
 //! The thread also remembers here which task it polls.
 
 use crate::shim::thread_local_const;
-use crate::task::id::Id;
 use std::cell::Cell;
+use std::ptr::NonNull;
 use std::task::{Context, Poll, ready};
+
+/// A task as this file knows it: where its header stands.
+pub(crate) type TaskPtr = NonNull<()>;
+
+/// Tells the tasks that exist at one time apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TaskKey(usize);
 
 /// Ready operations in one poll of a task. Tokio's figure.
 pub(crate) const BUDGET: u8 = 128;
@@ -19,7 +26,7 @@ const UNLIMITED: u8 = u8::MAX;
 
 struct Current {
     budget: Cell<u8>,
-    task: Cell<Option<Id>>,
+    task: Cell<Option<TaskPtr>>,
 }
 
 thread_local_const! {
@@ -29,7 +36,7 @@ thread_local_const! {
 /// Puts back what was there before, also when a poll panics.
 struct Restore {
     budget: u8,
-    task: Option<Id>,
+    task: Option<TaskPtr>,
 }
 
 impl Drop for Restore {
@@ -42,7 +49,7 @@ impl Drop for Restore {
     }
 }
 
-fn enter<R>(budget: u8, task: Option<Id>, f: impl FnOnce() -> R) -> R {
+fn enter<R>(budget: u8, task: Option<TaskPtr>, f: impl FnOnce() -> R) -> R {
     let before = CURRENT.try_with(|current| Restore {
         budget: current.budget.replace(budget),
         task: current.task.replace(task),
@@ -52,10 +59,10 @@ fn enter<R>(budget: u8, task: Option<Id>, f: impl FnOnce() -> R) -> R {
     result
 }
 
-/// Runs a poll (or the drop of a future) as task `id`, with a fresh budget.
+/// Runs a poll (or the drop of a future) as a task, with a fresh budget.
 #[inline]
-pub(crate) fn with_task<R>(id: Id, f: impl FnOnce() -> R) -> R {
-    enter(BUDGET, Some(id), f)
+pub(crate) fn with_task<R>(task: TaskPtr, f: impl FnOnce() -> R) -> R {
+    enter(BUDGET, Some(task), f)
 }
 
 /// Runs a blocking job, which may poll futures by any executor's means: nobody waits behind it, so it is not to be held up.
@@ -68,9 +75,16 @@ pub(crate) fn with_budget<R>(f: impl FnOnce() -> R) -> R {
     enter(BUDGET, None, f)
 }
 
-/// The task that this thread polls.
-pub(crate) fn current_task() -> Option<Id> {
+/// The task that this thread polls. It is alive for as long as the call of [`with_task`] that this is inside of.
+#[inline]
+pub(crate) fn current_task() -> Option<TaskPtr> {
     CURRENT.try_with(|current| current.task.get()).ok().flatten()
+}
+
+/// Which task this thread polls.
+#[inline]
+pub(crate) fn current_key() -> Option<TaskKey> {
+    current_task().map(|task| TaskKey(task.addr().get()))
 }
 
 /// Charges one unit for an operation that is ready. `Pending` means that the budget is used up; the task is woken already.

@@ -9,9 +9,13 @@ use crate::park::Parker;
 use crate::scheduler::record::Record;
 use crate::scheduler::simulation::{Entrance, Host};
 use crate::scheduler::worker;
+use crate::scope;
 use crate::shim::thread_local_const;
 use crate::stillness::Stillness;
+use crate::task::cold::Cold;
 use crate::task::join::JoinHandle;
+use crate::task::raw::{Child, Plain};
+use crate::task_local;
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::marker::PhantomData;
@@ -114,7 +118,32 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        worker::spawn(&self.inner.shared, future, Location::caller())
+        self.spawn_task(future, Location::caller())
+    }
+
+    #[inline]
+    pub(crate) fn spawn_task<F>(&self, future: F, location: &'static Location<'static>) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let cold = task_local::inherit();
+        worker::spawn(&self.inner.shared, Plain { future, location, cold })
+    }
+
+    /// Spawns the child of a group, whose family `cold` knows.
+    pub(crate) fn spawn_child<F, T>(
+        &self,
+        future: F,
+        cold: Box<Cold>,
+        location: &'static Location<'static>,
+    ) -> JoinHandle<T>
+    where
+        F: Future<Output = Option<T>> + Send + 'static,
+        T: Send + 'static,
+    {
+        task_local::inherit_into(&cold);
+        worker::spawn(&self.inner.shared, Child { future, location, cold })
     }
 
     /// Runs a function that blocks, on a thread of the blocking pool. See [`task::spawn_blocking`](crate::task::spawn_blocking).
@@ -128,9 +157,11 @@ impl Handle {
             sim.record.notice();
         }
         let handle = self.clone();
+        // Values, and the deadline, go along.
+        let around = task_local::around();
         let job = move || {
             let _inside = handle.enter();
-            f()
+            around.run(f)
         };
         self.inner.blocking.spawn(job, hold(self), Location::caller())
     }
@@ -155,9 +186,9 @@ impl Handle {
             // What this thread does comes between the steps whenever it likes.
             sim.record.mark_foreign();
         }
-        let output = park_on(pin!(future), self.inner.stillness.as_deref());
+        let output = park_on(pin!(scope::root(future)), self.inner.stillness.as_deref());
         drop(driving);
-        output
+        scope::of_root(output)
     }
 
     /// Takes this thread into the runtime until the guard is dropped: `spawn`, timers and sockets find it.

@@ -4,6 +4,8 @@ use crate::inner::Inner;
 use crate::scheduler::lane::Line;
 use crate::scheduler::worker;
 use crate::task::join::JoinHandle;
+use crate::task::raw::Plain;
+use crate::task_local;
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
@@ -116,9 +118,10 @@ impl Lane {
     where
         F: Future + 'static,
     {
-        let (handle, driver) = self.line.spawn_driven(future, location);
+        let cold = task_local::inherit();
+        let (handle, driver) = self.line.spawn_driven(Plain { future, location, cold });
         if let Some(driver) = driver {
-            worker::spawn(&self.inner.shared, driver, self.location);
+            worker::spawn(&self.inner.shared, Plain::new(driver, self.location));
         }
         handle
     }

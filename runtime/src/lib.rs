@@ -21,8 +21,10 @@ mod alarm;
 mod alarm;
 mod blocking;
 mod builder;
+mod context;
 mod coop;
 mod driver;
+pub mod group;
 mod handle;
 mod inner;
 #[cfg(all(feature = "signal", not(loom)))]
@@ -41,6 +43,7 @@ mod rt;
 mod run;
 mod runner;
 mod scheduler;
+pub mod scope;
 mod seeds;
 mod settings;
 mod shim;
@@ -49,10 +52,15 @@ mod spawn;
 mod stillness;
 mod stop;
 pub mod task;
+mod task_local;
 
+pub use group::group;
 pub use lane::Lane;
 pub use run::run;
 pub use runner::Runner;
+pub use scope::{
+    cancelled, checkpoint, deadline, defer, fail_after, fail_at, move_on_after, move_on_at, scope, shield,
+};
 pub use spawn::lane;
 pub use task::spawn;
 

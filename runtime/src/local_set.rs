@@ -5,6 +5,8 @@ use crate::rt::Runtime;
 use crate::scheduler::lane::{Line, Turn};
 use crate::shim::thread_local_const;
 use crate::task::join::JoinHandle;
+use crate::task::raw::Plain;
+use crate::task_local;
 use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -91,7 +93,7 @@ impl LocalSet {
         F: Future + 'static,
         F::Output: 'static,
     {
-        self.line.spawn(future, Location::caller())
+        self.line.spawn(plain(future, Location::caller()))
     }
 
     /// Runs a future, and the tasks of the set meanwhile. Inside of it [`spawn_local`] spawns into the set.
@@ -179,6 +181,11 @@ impl fmt::Debug for LocalSet {
     }
 }
 
+fn plain<F>(future: F, location: &'static Location<'static>) -> Plain<F> {
+    let cold = task_local::inherit();
+    Plain { future, location, cold }
+}
+
 /// Somebody who drives a set goes. Others may drive it, too, and its waker has no more to do there.
 struct Leaving<'a>(&'a LocalSet);
 
@@ -233,7 +240,7 @@ where
 {
     let line = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten();
     match line {
-        Some(line) => line.spawn(future, Location::caller()),
+        Some(line) => line.spawn(plain(future, Location::caller())),
         None => panic!(
             "`spawn_local` was called outside of a `LocalSet`: nobody on this thread would run the task. Call it inside \
              `LocalSet::run_until` or a task of a set, or spawn a future that is `Send` with `filch::spawn`"

@@ -14,6 +14,7 @@ use crate::scheduler::simulation::Simulation;
 use crate::scheduler::solo::Solo;
 use crate::scheduler::watcher::Watcher;
 use crate::scheduler::worker::{Context, Core};
+use crate::scope;
 use crate::settings::{RESOLVERS, Settings};
 use crate::shim::{Condvar, Mutex, ThreadHandle};
 use crate::stop::Stop;
@@ -240,7 +241,7 @@ impl Runtime {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let driving = self.handle.drive("`Runtime::block_on`");
-        let future = pin!(future);
+        let future = pin!(scope::root(future));
         let inner = self.handle.inner();
         let output = match (&inner.solo, &inner.sim) {
             (Some(solo), _) => solo.block_on(&inner.shared, future),
@@ -248,7 +249,7 @@ impl Runtime {
             (None, None) => handle::park_on(future, inner.stillness.as_deref()),
         };
         drop(driving);
-        output
+        scope::of_root(output)
     }
 
     /// As [`Handle::spawn`].

@@ -473,6 +473,12 @@ pub(crate) enum Bug {
     GateNoRecheck,
     /// Whoever closes the gate does not wait for those inside.
     GateLeftOpen,
+    /// A cancel drops a body that is inside a shield.
+    ShieldIgnored,
+    /// A cancel wakes those inside before it can be seen.
+    CancelWakesFirst,
+    /// The last child of a scope ends and wakes nobody.
+    LastChildInSilence,
 }
 
 /// A mutex that does not know poison: what it guards is left whole by everyone who can panic.
@@ -537,9 +543,22 @@ impl<T> Exclusive<T> {
         self.0.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
+    /// Puts what `f` makes of the value in its place, and gives back what was there.
+    pub(crate) fn update(&self, f: impl FnOnce(&T) -> T) -> T {
+        let mut place = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let new = f(&place);
+        std::mem::replace(&mut place, new)
+    }
+
     /// Looks at the value, one thread at a time.
     pub(crate) fn peek<R>(&self, f: impl FnOnce(&T) -> R) -> R {
         f(&self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+impl<T: Default> Default for Exclusive<T> {
+    fn default() -> Self {
+        Self::new(T::default())
     }
 }
 

@@ -1,10 +1,10 @@
 //! The functions that spawn onto the runtime of this thread.
 
-use crate::coop;
 use crate::handle::Handle;
 use crate::lane::Lane;
 use crate::task::id::Id;
-use crate::task::join::JoinHandle;
+use crate::task::join::{JoinHandle, TaskRef};
+use crate::task::raw;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -103,5 +103,10 @@ pub fn id() -> Id {
 
 /// The id of the task that is being polled (or dropped) on this thread, if there is one.
 pub fn try_id() -> Option<Id> {
-    coop::current_task()
+    raw::current_id()
+}
+
+/// The task that is being polled (or dropped) on this thread, if there is one; the future of `block_on` is none.
+pub fn current() -> Option<TaskRef> {
+    raw::current().map(TaskRef::new)
 }

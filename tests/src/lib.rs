@@ -28,6 +28,11 @@ const CHILD: &str = "FILCH_TEST_CHILD";
 /// If `f` panics or hangs.
 #[track_caller]
 pub fn within<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
+    within_at_most(PATIENCE, f)
+}
+
+#[track_caller]
+fn within_at_most<R: Send + 'static>(patience: Duration, f: impl FnOnce() -> R + Send + 'static) -> R {
     let (sender, receiver) = channel();
     let thread = std::thread::Builder::new().name("test-body".into()).spawn(move || {
         let result = f();
@@ -36,8 +41,8 @@ pub fn within<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
         result
     });
     let thread = thread.expect("a thread for the test");
-    if let Err(RecvTimeoutError::Timeout) = receiver.recv_timeout(PATIENCE) {
-        panic!("this hangs: it has not ended within {PATIENCE:?}");
+    if let Err(RecvTimeoutError::Timeout) = receiver.recv_timeout(patience) {
+        panic!("this hangs: it has not ended within {patience:?}");
     }
     match thread.join() {
         Ok(result) => result,
@@ -365,4 +370,56 @@ impl Holdings {
         threads.sort();
         Self { descriptors, threads }
     }
+}
+
+/// How many seeds a behaviour is tried with in the deterministic mode; `FILCH_SEEDS` sets another number.
+const SEEDS: u64 = 200;
+
+/// Runs a behaviour with 1, 2, 4 and 8 workers and on one thread, on a clock that jumps, and in the deterministic mode with many seeds.
+///
+/// # Panics
+///
+/// If it panics or hangs anywhere, saying where.
+#[track_caller]
+pub fn everywhere<F, Fut>(behaviour: F)
+where
+    F: Fn() -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = ()>,
+{
+    let seeds = std::env::var("FILCH_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("FILCH_SEEDS is a number"));
+    within_at_most(PATIENCE * 10, move || {
+        for workers in [1, 2, 4, 8] {
+            let mut builder = Builder::new_multi_thread();
+            let runtime = builder.worker_threads(workers).start_paused(true).build();
+            place(&format!("{workers} workers"), || {
+                runtime.expect("a runtime").block_on(behaviour());
+            });
+        }
+        let runtime = Builder::new_current_thread().start_paused(true).build();
+        place("one thread", || runtime.expect("a runtime").block_on(behaviour()));
+        for seed in 0..seeds {
+            let runtime = Builder::new_multi_thread()
+                .worker_threads(4)
+                .deterministic(seed)
+                .build();
+            place(&format!("seed {seed}"), || {
+                runtime.expect("a runtime").block_on(behaviour())
+            });
+        }
+    });
+}
+
+/// Says where a panic happened.
+fn place(name: &str, f: impl FnOnce()) {
+    struct Tell<'a>(&'a str);
+    impl Drop for Tell<'_> {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("this happened with {}", self.0);
+            }
+        }
+    }
+    let tell = Tell(name);
+    f();
+    drop(tell);
 }

@@ -8,8 +8,11 @@ use std::io;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Elapsed(());
 
+#[allow(clippy::new_without_default, reason = "an error has no default")]
 impl Elapsed {
-    pub(crate) fn new() -> Elapsed {
+    /// For filch's own time limits.
+    #[doc(hidden)]
+    pub fn new() -> Elapsed {
         Elapsed(())
     }
 }

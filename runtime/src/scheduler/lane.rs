@@ -16,11 +16,11 @@
 
 use crate::scheduler::owned::{Leftovers, Owned, Pool};
 use crate::scheduler::record::Record;
+use crate::scope::{self, ambient};
 use crate::shim::{Bug, Condvar, Mutex, seeded};
 use crate::task::join::JoinHandle;
 use crate::task::list::RunQueue;
-use crate::task::raw::Runnable;
-use std::panic::Location;
+use crate::task::raw::{Make, Runnable};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -82,11 +82,8 @@ impl Line {
     }
 
     /// Queues a new task. If the line is closed, its future is dropped here.
-    pub(crate) fn spawn<F>(&self, future: F, location: &'static Location<'static>) -> JoinHandle<F::Output>
-    where
-        F: Future + 'static,
-    {
-        let (task, handle) = self.tasks.spawn(future, location);
+    pub(crate) fn spawn<M: Make>(&self, task: M) -> JoinHandle<M::Value> {
+        let (task, handle) = self.tasks.spawn(task);
         if let Some(task) = task {
             self.push(task);
         }
@@ -94,15 +91,8 @@ impl Line {
     }
 
     /// As [`spawn`](Self::spawn), for a lane: comes with a driver if the lane has none. The caller makes a task of it.
-    pub(crate) fn spawn_driven<F>(
-        self: &Arc<Self>,
-        future: F,
-        location: &'static Location<'static>,
-    ) -> (JoinHandle<F::Output>, Option<Driver>)
-    where
-        F: Future + 'static,
-    {
-        let handle = self.spawn(future, location);
+    pub(crate) fn spawn_driven<M: Make>(self: &Arc<Self>, task: M) -> (JoinHandle<M::Value>, Option<Driver>) {
+        let handle = self.spawn(task);
         // Behind the task's entry into the list, see the head of this file.
         let starts = !std::mem::replace(&mut self.state.lock().driven, true) || seeded(Bug::SecondDriver);
         (handle, starts.then(|| Driver(Some(self.clone()))))
@@ -186,7 +176,7 @@ impl Line {
         sleepers.into_iter().for_each(Waker::wake);
     }
 
-    /// Lets no further task in, and drops those that are there, on this thread.
+    /// Lets no further task in, and drops those that are there, on this thread. What they have to clean up is left to the scope that this is called in.
     pub(crate) fn close(&self) {
         let mut aborted = Vec::new();
         self.tasks.close(&mut aborted);
@@ -199,9 +189,11 @@ impl Line {
             std::mem::take(&mut state.sleepers)
         };
         drop(sleepers);
-        while let Some(task) = self.next_to_drop() {
-            task.run();
-        }
+        ambient::with_heir(scope::current, || {
+            while let Some(task) = self.next_to_drop() {
+                task.run();
+            }
+        });
     }
 
     /// The next task of a closed line; none if all are gone.

@@ -10,7 +10,7 @@ use crate::shim::{Bug, Mutex, seeded};
 use crate::task::id::Id;
 use crate::task::join::JoinHandle;
 use crate::task::list::TaskList;
-use crate::task::raw::{self, Ended, Header, Runnable, Schedule};
+use crate::task::raw::{Ended, Header, Make, Runnable, Schedule};
 use std::panic::Location;
 use std::ptr::NonNull;
 // Counts that no protocol rests on: they are std's in every build.
@@ -96,15 +96,8 @@ impl<P: Pool> Owned<P> {
     }
 
     /// Makes a task and enters it. There is no runnable if the list is closed: then the future is dropped here, and the handle says so.
-    pub(crate) fn spawn<F>(
-        &self,
-        future: F,
-        location: &'static Location<'static>,
-    ) -> (Option<Runnable>, JoinHandle<F::Output>)
-    where
-        F: Future + 'static,
-    {
-        let (runnable, join) = raw::new(future, HomeRef(NonNull::from(&*self.0)), location);
+    pub(crate) fn spawn<M: Make>(&self, task: M) -> (Option<Runnable>, JoinHandle<M::Value>) {
+        let (runnable, join) = task.make(HomeRef(NonNull::from(&*self.0)));
         let entered = {
             let mut tasks = self.0.tasks.lock();
             if !tasks.closed {

@@ -11,7 +11,7 @@ use crate::scheduler::shared::{Remote, Shared};
 use crate::shim::deque::{Local, Steal};
 use crate::shim::{Bug, Ordering, seeded, thread_local_const};
 use crate::task::join::JoinHandle;
-use crate::task::raw::Runnable;
+use crate::task::raw::{Make, Plain, Runnable};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::panic::Location;
@@ -477,14 +477,11 @@ impl fmt::Debug for Context {
 }
 
 /// Spawns onto the runtime of `shared`: on a worker of it into that worker's queue, else into the inbox.
-pub(crate) fn spawn<F>(shared: &Arc<Shared>, future: F, location: &'static Location<'static>) -> JoinHandle<F::Output>
-where
-    F: Future + 'static,
-{
+pub(crate) fn spawn<M: Make>(shared: &Arc<Shared>, task: M) -> JoinHandle<M::Value> {
     on_worker(Arc::as_ptr(shared), |context| {
         let index = context.and_then(|context| context.core.borrow().as_deref().map(Core::index));
         let home = index.unwrap_or_else(|| shared.home_outside());
-        let (task, handle) = shared.workers[home].owned.spawn(future, location);
+        let (task, handle) = shared.workers[home].owned.spawn(task);
         let left = match (task, context) {
             (Some(task), Some(context)) => context.enqueue(task),
             (task, _) => task,
@@ -499,7 +496,7 @@ where
 /// Spawns a task behind everything that waits in the inbox, in each of its shards.
 pub(crate) fn spawn_behind(shared: &Arc<Shared>, location: &'static Location<'static>) -> Vec<JoinHandle<()>> {
     let spawn = |shard| {
-        let (task, handle) = shared.workers[0].owned.spawn(async {}, location);
+        let (task, handle) = shared.workers[0].owned.spawn(Plain::new(async {}, location));
         if let Some(task) = task {
             shared.inbox.push_to(shard, task);
         }

@@ -2,9 +2,9 @@
 
 use super::blocking::block_on;
 use super::waiters::{Guarded, Left, Step, Turn, Wait, Waitable, Waiters, Wakes};
-use crate::coop;
 use crate::shim::{Bug, seeded};
 use crate::task::id::Id;
+use crate::task::raw;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -204,7 +204,7 @@ impl CapacityLimiter {
 
     /// Who borrows if nobody else is named: the task, or somebody new outside of tasks.
     fn myself() -> Option<Borrower> {
-        coop::current_task().map(Borrower::from)
+        raw::current_id().map(Borrower::from)
     }
 
     fn token(&self, borrower: Borrower) -> Token {

@@ -1,27 +1,33 @@
 //! Why a task gave no value.
 
+use crate::scope::reason::Reason;
 use crate::shim::Exclusive;
 use crate::task::id::Id;
 use std::any::Any;
 use std::{fmt, io};
 
-/// A task ended without a value: it was aborted, its runtime shut down, or it panicked.
+/// A task ended without a value: it was cancelled or aborted, its runtime shut down, it panicked, or it was the child of a group and failed.
 pub struct JoinError {
     id: Id,
     repr: Repr,
 }
 
 enum Repr {
-    Cancelled,
+    Cancelled(Option<Reason>),
+    Failed,
     Panic(Exclusive<Box<dyn Any + Send>>),
 }
 
 impl JoinError {
-    pub(crate) fn cancelled(id: Id) -> Self {
+    pub(crate) fn cancelled(id: Id, reason: Option<Reason>) -> Self {
         Self {
             id,
-            repr: Repr::Cancelled,
+            repr: Repr::Cancelled(reason),
         }
+    }
+
+    pub(crate) fn failed(id: Id) -> Self {
+        Self { id, repr: Repr::Failed }
     }
 
     pub(crate) fn panic(id: Id, payload: Box<dyn Any + Send>) -> Self {
@@ -31,9 +37,22 @@ impl JoinError {
         }
     }
 
-    /// Whether the task was aborted or its runtime shut down before it ended.
+    /// Whether the task was cancelled or aborted, or its runtime shut down, before it ended.
     pub fn is_cancelled(&self) -> bool {
-        matches!(self.repr, Repr::Cancelled)
+        matches!(self.repr, Repr::Cancelled(_))
+    }
+
+    /// Why the task was cancelled, if somebody said so: by [`cancel_with`](crate::task::JoinHandle::cancel_with), or through a scope that it was in.
+    pub fn reason(&self) -> Option<&Reason> {
+        match &self.repr {
+            Repr::Cancelled(reason) => reason.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the task was a child of a [`group`](crate::group) and failed: the group has its error, or its panic.
+    pub fn is_failed(&self) -> bool {
+        matches!(self.repr, Repr::Failed)
     }
 
     /// Whether the task panicked.
@@ -73,32 +92,39 @@ impl JoinError {
 
     fn message(&self) -> Option<String> {
         match &self.repr {
-            Repr::Cancelled => None,
-            Repr::Panic(payload) => Some(payload.peek(|payload| {
-                payload
-                    .downcast_ref::<&'static str>()
-                    .map(ToString::to_string)
-                    .or_else(|| payload.downcast_ref::<String>().cloned())
-                    .unwrap_or_else(|| "(not a text)".to_string())
-            })),
+            Repr::Cancelled(_) | Repr::Failed => None,
+            Repr::Panic(payload) => Some(payload.peek(text_of)),
         }
     }
 }
 
+/// What a panic says.
+pub(crate) fn text_of(payload: &Box<dyn Any + Send>) -> String {
+    payload
+        .downcast_ref::<&'static str>()
+        .map(ToString::to_string)
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "(not a text)".to_string())
+}
+
 impl fmt::Display for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.message() {
-            None => write!(f, "task {} was cancelled", self.id),
-            Some(message) => write!(f, "task {} panicked: {message}", self.id),
+        match (&self.repr, self.message()) {
+            (Repr::Cancelled(Some(reason)), _) => write!(f, "task {} was cancelled: {reason}", self.id),
+            (Repr::Failed, _) => write!(f, "task {} failed, its group has the error", self.id),
+            (_, None) => write!(f, "task {} was cancelled", self.id),
+            (_, Some(message)) => write!(f, "task {} panicked: {message}", self.id),
         }
     }
 }
 
 impl fmt::Debug for JoinError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.message() {
-            None => write!(f, "JoinError::Cancelled({:?})", self.id),
-            Some(message) => write!(f, "JoinError::Panic({:?}, {message:?})", self.id),
+        match (&self.repr, self.message()) {
+            (Repr::Cancelled(Some(reason)), _) => write!(f, "JoinError::Cancelled({:?}, {reason:?})", self.id),
+            (Repr::Failed, _) => write!(f, "JoinError::Failed({:?})", self.id),
+            (_, None) => write!(f, "JoinError::Cancelled({:?})", self.id),
+            (_, Some(message)) => write!(f, "JoinError::Panic({:?}, {message:?})", self.id),
         }
     }
 }

@@ -1,12 +1,16 @@
 //! The handle of a task.
 
 use crate::coop;
+use crate::scope::reason::{Reason, ReasonKind};
+use crate::task::cold::Cold;
 use crate::task::error::JoinError;
 use crate::task::id::Id;
-use crate::task::raw::{AbortRef, JoinRef};
+use crate::task::raw::{self, AbortRef, Ended, Header, JoinRef, Make, Runnable, Schedule};
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::pin::Pin;
+use std::ptr::NonNull;
 use std::task::{Context, Poll, ready};
 
 /// The way to a task's outcome: await it for the value.
@@ -33,6 +37,19 @@ impl<T> JoinHandle<T> {
         Self { task }
     }
 
+    /// The handle of a task that was cancelled before it could begin. Its future is dropped here.
+    pub(crate) fn refused<F>(future: F, location: &'static Location<'static>) -> Self
+    where
+        F: Future<Output = Option<T>> + 'static,
+        T: 'static,
+    {
+        let cold = Box::new(Cold::new(None));
+        let child = raw::Child { future, location, cold };
+        let (runnable, task) = child.make(Refused);
+        runnable.abort_and_run();
+        Self { task }
+    }
+
     /// Asks for the end of the task. Returns at once; await the handle to know that the task is gone.
     ///
     /// The future is dropped by a worker, at the next point where it waits, and never inside this call; a task that was not
@@ -40,6 +57,39 @@ impl<T> JoinHandle<T> {
     /// A [`spawn_blocking`](crate::task::spawn_blocking) job that has begun runs on.
     pub fn abort(&self) {
         self.task.abort();
+    }
+
+    /// Asks the task to end: cancels its root [scope](crate::scope). False if it has ended already.
+    ///
+    /// Unlike [`abort`](Self::abort) this lets the task come to the end of what it does: a body that waits in [`cancelled`](crate::cancelled), or was woken
+    /// already, is polled once more, and what is inside a [`shield`](crate::shield) goes on. A task that was not started is never entered, except for the
+    /// child of a group. Await the handle to know that the task is gone; it may give a value all the same.
+    /// A [`spawn_blocking`](crate::task::spawn_blocking) job is aborted.
+    #[track_caller]
+    pub fn cancel(&self) -> bool {
+        self.cancel_for(requested(None, Location::caller()))
+    }
+
+    /// As [`cancel`](Self::cancel), and says why: whoever awaits the handle finds it in [`JoinError::reason`].
+    #[track_caller]
+    pub fn cancel_with(&self, why: impl AsRef<str>) -> bool {
+        self.cancel_for(requested(Some(why.as_ref()), Location::caller()))
+    }
+
+    pub(crate) fn cancel_for(&self, reason: Reason) -> bool {
+        cancel(&self.task.abort_ref(), reason)
+    }
+
+    /// Where the task was spawned.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.task.location()
+    }
+
+    /// A way to the task, without one to its outcome.
+    pub fn task(&self) -> TaskRef {
+        TaskRef {
+            task: self.task.abort_ref(),
+        }
     }
 
     /// A handle that can only abort; any number of them can exist.
@@ -58,6 +108,41 @@ impl<T> JoinHandle<T> {
     pub fn id(&self) -> Id {
         self.task.id()
     }
+}
+
+/// The scheduler of tasks that are dropped before they begin.
+#[derive(Clone)]
+struct Refused;
+
+impl Schedule for Refused {
+    fn schedule(self, _: Runnable) {
+        unreachable!("a task that is dropped at once is never idle");
+    }
+
+    fn reschedule(self, _: Runnable) {
+        unreachable!("a task that is dropped at once is never polled");
+    }
+
+    fn release(self, _: NonNull<Header>, _: Ended) {}
+}
+
+fn requested(text: Option<&str>, location: &'static Location<'static>) -> Reason {
+    Reason::new(ReasonKind::Requested, text, raw::current_id(), location)
+}
+
+/// Cancels a task's root scope; false if the task has ended.
+pub(crate) fn cancel(task: &AbortRef, reason: Reason) -> bool {
+    if task.is_finished() {
+        return false;
+    }
+    match task.cold_or_new() {
+        Some(cold) => {
+            cold.root().cancel(reason, coop::current_key());
+            task.wake();
+        }
+        None => task.abort(),
+    }
+    true
 }
 
 impl<T> Future for JoinHandle<T> {
@@ -114,5 +199,90 @@ impl std::panic::RefUnwindSafe for AbortHandle {}
 impl fmt::Debug for AbortHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "AbortHandle({:?})", self.task.id())
+    }
+}
+
+/// A task, seen from anywhere: who it is, and a way to cancel it. From [`current`](crate::task::current) and [`JoinHandle::task`].
+#[derive(Clone)]
+pub struct TaskRef {
+    task: AbortRef,
+}
+
+impl TaskRef {
+    pub(crate) fn new(task: AbortRef) -> Self {
+        Self { task }
+    }
+
+    /// The id of the task.
+    pub fn id(&self) -> Id {
+        self.task.id()
+    }
+
+    /// The name that the task was given.
+    pub fn name(&self) -> Option<std::sync::Arc<str>> {
+        self.task.cold()?.name()
+    }
+
+    /// Gives the task a name. A blocking job stays without one.
+    pub fn set_name(&self, name: impl Into<std::sync::Arc<str>>) {
+        if let Some(cold) = self.task.cold_or_new() {
+            cold.set_name(name.into());
+        }
+    }
+
+    /// Where the task was spawned.
+    pub fn location(&self) -> &'static Location<'static> {
+        self.task.location()
+    }
+
+    /// As [`JoinHandle::is_finished`].
+    pub fn is_finished(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// As [`JoinHandle::cancel`].
+    #[track_caller]
+    pub fn cancel(&self) -> bool {
+        cancel(&self.task, requested(None, Location::caller()))
+    }
+
+    /// As [`JoinHandle::cancel_with`].
+    #[track_caller]
+    pub fn cancel_with(&self, why: impl AsRef<str>) -> bool {
+        cancel(&self.task, requested(Some(why.as_ref()), Location::caller()))
+    }
+
+    /// How many cancels of the task are in force.
+    pub fn cancelling(&self) -> usize {
+        self.task.cold().map_or(0, |cold| cold.root().cancelling())
+    }
+
+    /// Takes one cancel back, and returns how many are left. One that was not delivered yet has no effect then; what it has dropped
+    /// already stays dropped. (asyncio's `Task.uncancel`.)
+    pub fn uncancel(&self) -> usize {
+        self.task.cold().map_or(0, |cold| cold.root().uncancel())
+    }
+
+    /// As [`JoinHandle::abort`].
+    pub fn abort(&self) {
+        self.task.abort();
+    }
+}
+
+impl PartialEq for TaskRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.task == other.task
+    }
+}
+
+impl Eq for TaskRef {}
+
+impl fmt::Debug for TaskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskRef")
+            .field("id", &self.id())
+            .field("name", &self.name())
+            .field("location", &format_args!("{}", self.location()))
+            .finish()
     }
 }

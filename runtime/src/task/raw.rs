@@ -18,9 +18,11 @@
 //!    JOIN_WAKER was set at that moment.
 //! 6. everything else is written once, before the task is shared.
 //! 7. Whoever drops the last reference has the whole task for itself.
+//! 8. `cold` goes from null to a box once, and stays until the task is freed.
 
 use crate::coop;
 use crate::shim::{AtomicPtr, Bug, Ordering, UnsafeCell, catch_unwind, drop_quietly, seeded};
+use crate::task::cold::Cold;
 use crate::task::error::JoinError;
 use crate::task::id::Id;
 use crate::task::state::{Pending, Start, State, Wake};
@@ -38,6 +40,9 @@ use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
 ///
 /// Its functions take the scheduler by value: the task that it was cloned out of may be gone before they return.
 pub(crate) trait Schedule: Clone + 'static {
+    /// Its tasks may wait. (A blocking job runs once, to its end.)
+    const WAITS: bool = true;
+
     /// Takes a runnable of a task that was woken or aborted. Any thread.
     fn schedule(self, task: Runnable);
 
@@ -67,9 +72,18 @@ pub(crate) struct Header {
     pub(super) links: UnsafeCell<Links>,
     id: Id,
     location: &'static Location<'static>,
-    /// Name, context and scopes of the task, for those that have any: null, nothing uses it yet.
-    #[allow(dead_code, reason = "its place in the header is fixed before its users exist")]
-    cold: AtomicPtr<()>,
+    /// Name, values and root scope of the task, for those that have any. Rule 8.
+    cold: AtomicPtr<Cold>,
+}
+
+impl Header {
+    #[inline]
+    fn cold(&self) -> Option<&Cold> {
+        // Acquire: matches the Release in `cold_of`: what is behind the pointer.
+        let cold = NonNull::new(self.cold.load(Ordering::Acquire));
+        // SAFETY: rule 8: what is there stays as long as the task, which is alive as long as this borrow.
+        cold.map(|cold| unsafe { &*cold.as_ptr() }.found())
+    }
 }
 
 /// The neighbours of a task in its list.
@@ -81,6 +95,7 @@ pub(super) struct Links {
 
 /// The functions that know the type of the future.
 struct Vtable {
+    waits: bool,
     run: unsafe fn(NonNull<Header>),
     schedule: unsafe fn(NonNull<Header>),
     take_output: unsafe fn(NonNull<Header>, NonNull<()>),
@@ -104,11 +119,29 @@ enum Stage<F: Future> {
     /// Boxed twice, so that the common outcomes are not made larger by it.
     Panicked(Box<Box<dyn Any + Send>>),
     Cancelled,
+    /// The group that the task is a child of has its error.
+    Failed,
     Taken,
+}
+
+impl<F: Future> Stage<F> {
+    /// Why there is no value, of a task that has ended without one.
+    fn into_error(self, header: &Header) -> Option<JoinError> {
+        match self {
+            Self::Panicked(payload) => Some(JoinError::panic(header.id, *payload)),
+            Self::Cancelled => {
+                let reason = header.cold().and_then(|cold| cold.root().reason());
+                Some(JoinError::cancelled(header.id, reason))
+            }
+            Self::Failed => Some(JoinError::failed(header.id)),
+            Self::Running(_) | Self::Finished(_) | Self::Taken => None,
+        }
+    }
 }
 
 impl<F: Future + 'static, S: Schedule> Cell<F, S> {
     const VTABLE: Vtable = Vtable {
+        waits: S::WAITS,
         run: run::<F, S>,
         schedule: schedule::<F, S>,
         take_output: take_output::<F, S>,
@@ -119,23 +152,95 @@ impl<F: Future + 'static, S: Schedule> Cell<F, S> {
     };
 }
 
-/// Makes a task. It comes with its first runnable and the reference of its handle.
-///
-/// The caller sees to it that a future or a home that is not `Send` stays on its thread.
+impl<T: 'static, F: Future<Output = Option<T>> + 'static, S: Schedule> Cell<F, S> {
+    /// For a child that has nothing to give if it failed.
+    const CHILD_VTABLE: Vtable = Vtable {
+        take_output: take_child_output::<T, F, S>,
+        ..Self::VTABLE
+    };
+}
+
+/// What a task is made of, before its home is known.
+pub(crate) trait Make {
+    /// What its handle gives.
+    type Value;
+
+    /// Makes the task. It comes with its first runnable and the reference of its handle.
+    ///
+    /// The caller sees to it that a future or a home that is not `Send` stays on its thread.
+    fn make<S: Schedule>(self, home: S) -> (Runnable, JoinRef<Self::Value>);
+}
+
+/// An ordinary task.
+pub(crate) struct Plain<F> {
+    pub(crate) future: F,
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) cold: Option<Box<Cold>>,
+}
+
+impl<F> Plain<F> {
+    /// A task without anything cold.
+    pub(crate) fn new(future: F, location: &'static Location<'static>) -> Self {
+        Self {
+            future,
+            location,
+            cold: None,
+        }
+    }
+}
+
+/// A child of a group: if it failed, and its group has the error, its future gives nothing.
+pub(crate) struct Child<F> {
+    pub(crate) future: F,
+    pub(crate) location: &'static Location<'static>,
+    pub(crate) cold: Box<Cold>,
+}
+
+impl<F: Future + 'static> Make for Plain<F> {
+    type Value = F::Output;
+
+    #[inline]
+    fn make<S: Schedule>(self, home: S) -> (Runnable, JoinRef<F::Output>) {
+        make(self.future, home, self.location, self.cold, &Cell::<F, S>::VTABLE)
+    }
+}
+
+impl<T: 'static, F: Future<Output = Option<T>> + 'static> Make for Child<F> {
+    type Value = T;
+
+    fn make<S: Schedule>(self, home: S) -> (Runnable, JoinRef<T>) {
+        let vtable = &Cell::<F, S>::CHILD_VTABLE;
+        make(self.future, home, self.location, Some(self.cold), vtable)
+    }
+}
+
+/// Makes a task without anything cold. As [`Make::make`].
 pub(crate) fn new<F: Future + 'static, S: Schedule>(
     future: F,
     home: S,
     location: &'static Location<'static>,
 ) -> (Runnable, JoinRef<F::Output>) {
+    make(future, home, location, None, &Cell::<F, S>::VTABLE)
+}
+
+/// `vtable` takes an outcome of type T out of a `Cell<F, S>`.
+#[inline]
+fn make<T, F: Future + 'static, S: Schedule>(
+    future: F,
+    home: S,
+    location: &'static Location<'static>,
+    cold: Option<Box<Cold>>,
+    vtable: &'static Vtable,
+) -> (Runnable, JoinRef<T>) {
     let cell = Box::new(Cell {
         header: Header {
             state: State::new(),
-            vtable: &Cell::<F, S>::VTABLE,
+            vtable,
             next: UnsafeCell::new(None),
             links: UnsafeCell::new(Links::default()),
             id: Id::next(),
             location,
-            cold: AtomicPtr::new(std::ptr::null_mut()),
+            cold: AtomicPtr::new(cold.map_or(std::ptr::null_mut(), Box::into_raw)),
         },
         home,
         stage: UnsafeCell::new(Stage::Running(future)),
@@ -404,6 +509,93 @@ impl AbortRef {
     pub(crate) fn id(&self) -> Id {
         self.header().id
     }
+
+    pub(crate) fn location(&self) -> &'static Location<'static> {
+        self.header().location
+    }
+
+    /// The task's cold part, if it has one.
+    pub(crate) fn cold(&self) -> Option<&Cold> {
+        self.header().cold()
+    }
+
+    /// The task's cold part, which it gets by this; nothing for a blocking job.
+    pub(crate) fn cold_or_new(&self) -> Option<&Cold> {
+        cold_of(self.header())
+    }
+
+    /// Wakes the task, for nothing.
+    pub(crate) fn wake(&self) {
+        if self.header().state.wake_by_ref() == Wake::Submit {
+            // SAFETY: the vtable was made for this task; Submit made this thread the owner of the runnable.
+            unsafe { (self.header().vtable.schedule)(self.0) };
+        }
+    }
+}
+
+impl PartialEq for AbortRef {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+/// The task that this thread polls.
+pub(crate) fn current() -> Option<AbortRef> {
+    let header = coop::current_task()?.cast::<Header>();
+    // SAFETY: it is alive for as long as it is polled, which is at least as long as this call.
+    unsafe { header.as_ref() }.state.ref_inc();
+    Some(AbortRef(header))
+}
+
+/// The id of the task that this thread polls.
+pub(crate) fn current_id() -> Option<Id> {
+    let header = coop::current_task()?.cast::<Header>();
+    // SAFETY: as in `current`.
+    Some(unsafe { header.as_ref() }.id)
+}
+
+/// The cold part of the task that this thread polls, as `f` sees it.
+#[inline]
+pub(crate) fn with_current_cold<R>(f: impl FnOnce(&Cold) -> R) -> Option<R> {
+    let header = coop::current_task()?.cast::<Header>();
+    // SAFETY: as in `current`.
+    unsafe { header.as_ref() }.cold().map(f)
+}
+
+/// Whether this thread polls a task that has no cold part.
+#[inline]
+pub(crate) fn is_current_plain() -> bool {
+    coop::current_task().is_some_and(|task| {
+        // SAFETY: as in `current`.
+        let header = unsafe { task.cast::<Header>().as_ref() };
+        // Relaxed: what the task itself did not make is nothing that it could inherit from.
+        header.cold.load(Ordering::Relaxed).is_null()
+    })
+}
+
+/// As [`with_current_cold`], of a task that gets one by this. Nothing in a blocking job.
+pub(crate) fn with_current_cold_or_new<R>(f: impl FnOnce(&Cold) -> R) -> Option<R> {
+    let header = coop::current_task()?.cast::<Header>();
+    // SAFETY: as in `current`.
+    cold_of(unsafe { header.as_ref() }).map(f)
+}
+
+fn cold_of(header: &Header) -> Option<&Cold> {
+    if !header.vtable.waits {
+        return None;
+    }
+    if header.cold().is_none() {
+        let new = Box::into_raw(Box::new(Cold::new(None)));
+        // Release: whoever finds the pointer, in `Header::cold`, finds what it points to.
+        let placed = header
+            .cold
+            .compare_exchange(std::ptr::null_mut(), new, Ordering::Release, Ordering::Relaxed);
+        if placed.is_err() {
+            // SAFETY: it came out of a box just now, and nobody else has seen it.
+            drop(unsafe { Box::from_raw(new) });
+        }
+    }
+    header.cold()
 }
 
 impl Clone for AbortRef {
@@ -535,10 +727,17 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
     // SAFETY: a task with a runnable is alive, and stays so until this function has stored the outcome and dropped
     // the life's reference, or has seen Idle.
     let task = unsafe { cell::<F, S>(header) };
-    let outcome = match task.header.state.start_poll() {
+    let start = task.header.state.start_poll();
+    if task.header.cold().is_some() {
+        // SAFETY: `header` is this task's, `start_poll` has set RUNNING, and nothing follows.
+        return unsafe { run_cold::<F, S>(header, start) };
+    }
+    let outcome = match start {
         Start::Cancel => cancel(task),
         Start::Poll => match poll(task, header) {
             Some(outcome) => outcome,
+            // SAFETY: as above.
+            None if task.header.cold().is_some() => return unsafe { end_cold::<F, S>(header, None, false) },
             None => match task.header.state.end_pending() {
                 Pending::Idle => return,
                 Pending::Reschedule => return task.home.clone().reschedule(Runnable(header)),
@@ -546,18 +745,159 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
             },
         },
     };
+    if task.header.cold().is_some() {
+        // SAFETY: as above.
+        return unsafe { end_cold::<F, S>(header, Some(outcome), false) };
+    }
     // SAFETY: `header` is this task's, `start_poll` has set RUNNING, and nothing follows.
     unsafe { finish::<F, S>(header, outcome) };
 }
 
-/// Polls the future; if that was its last poll, drops it and returns what comes of it. RUNNING is set.
-fn poll<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNull<Header>) -> Option<Stage<F>> {
-    // SAFETY: the waker is only lent: this function's caller keeps the task alive, and ManuallyDrop keeps
+/// As [`run`], for a task with a root scope.
+///
+/// # Safety
+///
+/// `header` is the header of a `Cell<F, S>`; RUNNING is set by the caller, which does not touch the task again.
+#[cold]
+unsafe fn run_cold<F: Future + 'static, S: Schedule>(header: NonNull<Header>, start: Start) {
+    // SAFETY: the caller's promise; RUNNING keeps the task alive.
+    let task = unsafe { cell::<F, S>(header) };
+    let cold = task.header.cold().expect("the caller has seen it");
+    if cold.is_finishing() {
+        // SAFETY: the caller's promise.
+        return unsafe { clean_up::<F, S>(header) };
+    }
+    listen(header, cold);
+    let cancelled = cold.root().is_cancelled();
+    let outcome = match start {
+        Start::Cancel => Some(cancel(task)),
+        // Not entered: only the child of a group has a right to its first steps.
+        Start::Poll if cancelled && !cold.is_child() && !task.header.state.is_started() => Some(cancel(task)),
+        Start::Poll => poll_cold(task, header),
+    };
+    // SAFETY: the caller's promise.
+    unsafe { end_cold::<F, S>(header, outcome, cancelled) };
+}
+
+/// What follows a poll of a task with a root scope.
+///
+/// # Safety
+///
+/// As [`run_cold`].
+#[cold]
+unsafe fn end_cold<F: Future + 'static, S: Schedule>(
+    header: NonNull<Header>,
+    outcome: Option<Stage<F>>,
+    cancelled: bool,
+) {
+    // SAFETY: the caller's promise; RUNNING keeps the task alive.
+    let task = unsafe { cell::<F, S>(header) };
+    let cold = task.header.cold().expect("the caller has seen it");
+    let key = coop::with_task(header.cast(), coop::current_key);
+    let outcome = match outcome {
+        Some(outcome) => outcome,
+        None if cold.root().must_drop(cancelled, key) => cancel(task),
+        None => {
+            listen(header, cold);
+            let waker = lend_waker(header);
+            coop::with_task(header.cast(), || cold.poll_cleanups(&mut Context::from_waker(&waker)));
+            match task.header.state.end_pending() {
+                Pending::Idle => return,
+                Pending::Reschedule => return task.home.clone().reschedule(Runnable(header)),
+                Pending::Cancel => cancel(task),
+            }
+        }
+    };
+    cold.finishing();
+    task.stage.with_mut(|stage| {
+        // SAFETY: rule 4: RUNNING makes the stage this thread's; it holds `Taken`, which has nothing to drop.
+        unsafe { stage.write(outcome) }
+    });
+    // SAFETY: the caller's promise.
+    unsafe { clean_up::<F, S>(header) };
+}
+
+/// Runs what a task left behind in its root scope; its future is gone, and its outcome is stored.
+///
+/// # Safety
+///
+/// As [`run_cold`].
+unsafe fn clean_up<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
+    // SAFETY: the caller's promise; RUNNING keeps the task alive.
+    let task = unsafe { cell::<F, S>(header) };
+    let cold = task.header.cold().expect("the caller has seen it");
+    listen(header, cold);
+    let waker = lend_waker(header);
+    loop {
+        task.header.state.forgive();
+        let polled = coop::with_task(header.cast(), || cold.poll_end(&mut Context::from_waker(&waker)));
+        if polled.is_ready() || cold.bequeath() {
+            break;
+        }
+        match task.header.state.end_pending() {
+            Pending::Idle => return,
+            Pending::Reschedule => return task.home.clone().reschedule(Runnable(header)),
+            // It was aborted again, which took the wake that may have come with it.
+            Pending::Cancel => {}
+        }
+    }
+    let outcome = task.stage.with_mut(|stage| {
+        // SAFETY: rule 4, as above.
+        std::mem::replace(unsafe { &mut *stage }, Stage::Taken)
+    });
+    let outcome = match (outcome, cold.root().take_panic()) {
+        (Stage::Panicked(first), second) => {
+            drop_quietly(second);
+            Stage::Panicked(first)
+        }
+        (outcome, Some(payload)) => {
+            drop_quietly(outcome);
+            Stage::Panicked(Box::new(payload))
+        }
+        (outcome, None) => outcome,
+    };
+    let outcome = match outcome {
+        Stage::Panicked(payload) => match cold.give_panic(*payload) {
+            Some(payload) => Stage::Panicked(Box::new(payload)),
+            None => Stage::Failed,
+        },
+        outcome => outcome,
+    };
+    // SAFETY: the caller's promise.
+    unsafe { finish_cold::<F, S>(header, outcome) };
+}
+
+/// Gives the root scope the task's waker, once. Only while RUNNING, so the task ends it later.
+fn listen(header: NonNull<Header>, cold: &Cold) {
+    if cold.wants_waker() {
+        // SAFETY: RUNNING keeps the task alive; the reference is the new waker's.
+        unsafe { header.as_ref() }.state.ref_inc();
+        // SAFETY: the data is a task's header, to which the waker has a reference.
+        let waker = unsafe { Waker::from_raw(RawWaker::new(header.as_ptr().cast_const().cast(), &WAKER)) };
+        cold.root().register(&waker);
+    }
+}
+
+/// A waker without a reference of its own. Only for as long as RUNNING is set.
+fn lend_waker(header: NonNull<Header>) -> ManuallyDrop<Waker> {
+    // SAFETY: the waker is only lent: RUNNING keeps the task alive, and ManuallyDrop keeps
     // the waker from giving up a reference that it does not have.
-    let waker =
-        ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(header.as_ptr().cast_const().cast(), &WAKER)) });
+    ManuallyDrop::new(unsafe { Waker::from_raw(RawWaker::new(header.as_ptr().cast_const().cast(), &WAKER)) })
+}
+
+/// As [`poll`], in one place for all that is cold.
+#[cold]
+#[inline(never)]
+fn poll_cold<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNull<Header>) -> Option<Stage<F>> {
+    poll(task, header)
+}
+
+/// Polls the future; if that was its last poll, drops it and returns what comes of it. RUNNING is set.
+#[inline(always)]
+fn poll<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNull<Header>) -> Option<Stage<F>> {
+    let waker = lend_waker(header);
     let mut cx = Context::from_waker(&waker);
-    let polled = coop::with_task(task.header.id, || {
+    let polled = coop::with_task(header.cast(), || {
         catch_unwind(|| {
             task.stage.with_mut(|stage| {
                 // SAFETY: rule 4: RUNNING makes the stage this thread's.
@@ -597,8 +937,13 @@ fn cancel<F: Future, S>(task: &Cell<F, S>) -> Stage<F> {
     }
 }
 
+/// The task, as `coop` knows it.
+fn ptr<F: Future, S>(task: &Cell<F, S>) -> coop::TaskPtr {
+    NonNull::from(&task.header).cast()
+}
+
 fn drop_future<F: Future, S>(task: &Cell<F, S>) -> Result<(), Box<dyn Any + Send>> {
-    coop::with_task(task.header.id, || {
+    coop::with_task(ptr(task), || {
         catch_unwind(|| {
             task.stage.with_mut(|stage| {
                 // SAFETY: rule 4: RUNNING makes the stage this thread's. The assignment drops the future in place.
@@ -608,16 +953,29 @@ fn drop_future<F: Future, S>(task: &Cell<F, S>) -> Result<(), Box<dyn Any + Send
     })
 }
 
+/// As [`finish`], in one place for all that is cold.
+///
+/// # Safety
+///
+/// As [`finish`].
+#[cold]
+#[inline(never)]
+unsafe fn finish_cold<F: Future + 'static, S: Schedule>(header: NonNull<Header>, outcome: Stage<F>) {
+    // SAFETY: the caller's promise.
+    unsafe { finish::<F, S>(header, outcome) };
+}
+
 /// Publishes the outcome and gives up the reference of the task's life.
 ///
 /// # Safety
 ///
 /// `header` is the header of a `Cell<F, S>`; RUNNING is set by the caller, which does not touch the task again.
+#[inline(always)]
 unsafe fn finish<F: Future + 'static, S: Schedule>(header: NonNull<Header>, outcome: Stage<F>) {
     // SAFETY: the caller's promise. (No reference to the task is a parameter here, since the task may be freed before this returns.)
     let task = unsafe { cell::<F, S>(header) };
     let ended = match &outcome {
-        Stage::Panicked(_) => Ended::Panicked,
+        Stage::Panicked(_) | Stage::Failed => Ended::Panicked,
         Stage::Cancelled => Ended::Cancelled,
         Stage::Finished(_) | Stage::Running(_) | Stage::Taken => Ended::Finished,
     };
@@ -639,6 +997,10 @@ unsafe fn finish<F: Future + 'static, S: Schedule>(header: NonNull<Header>, outc
         if let Err(payload) = catch_unwind(|| waker.map(Waker::wake)) {
             drop_quietly(payload);
         }
+    }
+    if let Some(cold) = task.header.cold() {
+        // Last of all: when the group ends, its children's handles have their outcomes.
+        cold.ended();
     }
     drop_ref(header);
 }
@@ -665,12 +1027,32 @@ unsafe fn take_output<F: Future + 'static, S: Schedule>(header: NonNull<Header>,
     });
     let result = match stage {
         Stage::Finished(value) => Some(Ok(value)),
-        Stage::Panicked(payload) => Some(Err(JoinError::panic(task.header.id, *payload))),
-        Stage::Cancelled => Some(Err(JoinError::cancelled(task.header.id))),
-        Stage::Running(_) | Stage::Taken => None,
+        stage => stage.into_error(&task.header).map(Err),
     };
     // SAFETY: the caller's promise on the type behind `output`.
     unsafe { *output.cast::<Option<Result<F::Output, JoinError>>>().as_ptr() = result };
+}
+
+/// # Safety
+///
+/// As `take_output`, but `output` points to an `Option<Result<T, JoinError>>`.
+unsafe fn take_child_output<T, F: Future<Output = Option<T>> + 'static, S: Schedule>(
+    header: NonNull<Header>,
+    output: NonNull<()>,
+) {
+    // SAFETY: the caller's promise.
+    let task = unsafe { cell::<F, S>(header) };
+    let stage = task.stage.with_mut(|stage| {
+        // SAFETY: the caller's promise: the outcome is its own.
+        std::mem::replace(unsafe { &mut *stage }, Stage::Taken)
+    });
+    let result = match stage {
+        Stage::Finished(Some(value)) => Some(Ok(value)),
+        Stage::Finished(None) => Some(Err(JoinError::failed(task.header.id))),
+        stage => stage.into_error(&task.header).map(Err),
+    };
+    // SAFETY: the caller's promise on the type behind `output`.
+    unsafe { *output.cast::<Option<Result<T, JoinError>>>().as_ptr() = result };
 }
 
 /// # Safety
@@ -709,7 +1091,7 @@ unsafe fn drop_output<F: Future + 'static, S: Schedule>(header: NonNull<Header>)
         // SAFETY: the caller's promise: the outcome is its own.
         std::mem::replace(unsafe { &mut *stage }, Stage::Taken)
     });
-    coop::with_task(task.header.id, || drop_quietly(stage));
+    coop::with_task(header.cast(), || drop_quietly(stage));
 }
 
 /// # Safety
@@ -722,5 +1104,11 @@ unsafe fn dealloc<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
     // What loom cannot see by itself: that freeing is an access to everything in the task.
     task.stage.with_mut(|_| ());
     task.joiner.with_mut(|_| ());
+    let cold = NonNull::new(task.header.cold.load(Ordering::Relaxed));
+    // SAFETY: rule 8: it came out of a box, and nobody can reach the task any more.
+    let cold = cold.map(|cold| unsafe { Box::from_raw(cold.as_ptr()) });
     drop_quietly(task);
+    if cold.is_some() {
+        drop_quietly(cold);
+    }
 }

@@ -16,6 +16,9 @@
 //!                      +--- CANCELLED is set: the next start_poll or end_pending drops the future
 //! ```
 //!
+//! A task that has clean-ups left when its future is gone stays RUNNING, SCHEDULED or idle, as if it were polled, until they have run; `forgive` takes
+//! back what an abort means meanwhile.
+//!
 //! | SCHEDULED | RUNNING | COMPLETE | the task |
 //! |---|---|---|---|
 //! | 0 | 0 | 0 | idle: it waits for a wake |
@@ -55,9 +58,11 @@ const CANCELLED: usize = 1 << 3;
 const JOIN: usize = 1 << 4;
 /// The slot of the join waker belongs to the worker that will complete the task. While it is clear the slot belongs to the handle.
 const JOIN_WAKER: usize = 1 << 5;
+/// A poll of the task has given `Pending`. Never cleared.
+const STARTED: usize = 1 << 6;
 /// References count from here: one for the life of the task until its outcome is stored, one for the `JoinHandle`, one
 /// for each waker and each `AbortHandle`. A runnable has none of its own: a task that has one is not complete.
-const REF: usize = 1 << 6;
+const REF: usize = 1 << 7;
 
 /// One task's state word.
 #[derive(Debug)]
@@ -169,9 +174,9 @@ impl State {
                 // Still RUNNING: the future stays this worker's.
                 (current & !SCHEDULED, Pending::Cancel)
             } else if current & SCHEDULED != 0 && !seeded(Bug::LostWake) {
-                (current & !RUNNING, Pending::Reschedule)
+                (current & !RUNNING | STARTED, Pending::Reschedule)
             } else {
-                (current & !(RUNNING | SCHEDULED), Pending::Idle)
+                (current & !(RUNNING | SCHEDULED) | STARTED, Pending::Idle)
             };
             // Release: the next `start_poll` acquires what this poll wrote. Acquire: the future's destructor sees what an aborter
             // that came during the poll wrote (what a waker wrote, the next `start_poll` acquires).
@@ -183,6 +188,18 @@ impl State {
                 Err(now) => current = now,
             }
         }
+    }
+
+    /// The future is gone and the task still cleans up: an abort that is in force has done all it could. Only while RUNNING.
+    pub(crate) fn forgive(&self) {
+        // Relaxed: the future that an aborter wanted gone is gone.
+        self.0.fetch_and(!CANCELLED, Ordering::Relaxed);
+    }
+
+    /// Whether a poll before this one has given `Pending`. Only while RUNNING.
+    pub(crate) fn is_started(&self) -> bool {
+        // Relaxed: set by the one that runs the task.
+        self.0.load(Ordering::Relaxed) & STARTED != 0
     }
 
     /// The outcome is stored: publish it.
