@@ -469,6 +469,8 @@ pub(crate) enum Bug {
     TokenNotPassedOn,
     /// The end of the last task wakes nobody who waits for that.
     IdleInSilence,
+    /// A worker begins without coming in by the gate.
+    GateNotEntered,
     /// A worker parks without a look at the gate.
     GateNoRecheck,
     /// Whoever closes the gate does not wait for those inside.

@@ -17,6 +17,8 @@ pub(crate) const ALL: usize = usize::MAX;
 
 #[derive(Debug)]
 pub(crate) struct Gate {
+    /// It was closed to begin with: it is a runner's.
+    is_used: bool,
     /// A copy of the state's, for a look in passing.
     open_to: AtomicUsize,
     state: Mutex<State>,
@@ -36,6 +38,7 @@ impl Gate {
     /// All workers are inside, until they look.
     pub(crate) fn new(workers: usize, open_to: usize) -> Self {
         Self {
+            is_used: open_to < ALL,
             open_to: AtomicUsize::new(open_to),
             state: Mutex::new(State {
                 open_to,
@@ -49,9 +52,16 @@ impl Gate {
     /// Whether worker `index` may poll.
     #[inline]
     pub(crate) fn admits(&self, index: usize) -> bool {
-        // Acquire: matches the Release in `set`, so that what is polled now sees what was done before the run. That the gate is closed may be seen late: whoever
-        // closes it waits, and before a park the fence of the announcement orders it.
-        index < self.open_to.load(Ordering::Acquire)
+        // Relaxed: what was done before a run is seen by what is polled in it, since every worker of a runner comes in by the lock, in `pass`. That the gate is closed may
+        // be seen late: whoever closes it waits, and before a park the fence of the announcement orders it.
+        index < self.open_to.load(Ordering::Relaxed)
+    }
+
+    /// Worker `index` begins.
+    pub(crate) fn enter(&self, index: usize) {
+        if self.is_used && !seeded(Bug::GateNotEntered) {
+            self.pass(index);
+        }
     }
 
     /// Worker `index` waits until it may poll.
@@ -89,7 +99,7 @@ impl Gate {
     fn set(&self, open_to: usize) {
         let mut state = self.state.lock();
         state.open_to = open_to;
-        // Release: matches `admits`.
-        self.open_to.store(open_to, Ordering::Release);
+        // Relaxed: as in `admits`.
+        self.open_to.store(open_to, Ordering::Relaxed);
     }
 }

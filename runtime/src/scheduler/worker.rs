@@ -141,6 +141,9 @@ impl Context {
 
     /// The life of a worker's thread. Call it inside [`enter`](Self::enter). It ends when the runtime is shut down and the last task gone.
     pub(crate) fn run(&self) {
+        if let Some(core) = self.core.borrow().as_deref() {
+            self.shared.gate.enter(core.index);
+        }
         while !self.shared.is_over() {
             self.pass_gate();
             while self.tick() == Tick::Ran {}
@@ -158,16 +161,7 @@ impl Context {
         let Some(core_ref) = core.as_deref() else {
             return Tick::Idle;
         };
-        let task = self.next(core_ref).or_else(|| {
-            if !self.shared.gate.admits(core_ref.index) {
-                return None;
-            }
-            self.turn(core_ref);
-            if core_ref.queue.len() == 0 {
-                self.search(core_ref);
-            }
-            core_ref.queue.pop()
-        });
+        let task = self.next(core_ref).or_else(|| self.look_elsewhere(core_ref));
         let Some(task) = task else { return Tick::Idle };
         self.settle(core_ref);
         let index = core_ref.index;
@@ -203,17 +197,8 @@ impl Context {
         let remote = self.remote(core);
         let tick = core.tick.get().wrapping_add(1);
         core.tick.set(tick);
-        if tick % DRIVER_INTERVAL == 0 || remote.pulse.is_driver_due() {
-            if !self.shared.gate.admits(core.index) {
-                return None;
-            }
-            self.turn(core);
-            // Asked again now and then, in case that the watcher's thread could not be started.
-            core.watched.set(false);
-            if self.shared.has_stuck_worker() {
-                self.rescue(core);
-            }
-            self.take_inbox(core);
+        if (tick % DRIVER_INTERVAL == 0 || remote.pulse.is_driver_due()) && !self.look_around(core) {
+            return None;
         }
         if let Some(task) = remote.slot.take() {
             if let Some(left) = core.slot_left.get().checked_sub(1) {
@@ -233,6 +218,35 @@ impl Context {
             return core.queue.pop();
         }
         task
+    }
+
+    /// After so many polls, or when the watcher asks for it: the driver, those who are stuck, and the inbox have their turn. False if the gate is closed.
+    #[cold]
+    fn look_around(&self, core: &Core) -> bool {
+        if !self.shared.gate.admits(core.index) {
+            return false;
+        }
+        self.turn(core);
+        // Asked again now and then, in case that the watcher's thread could not be started.
+        core.watched.set(false);
+        if self.shared.has_stuck_worker() {
+            self.rescue(core);
+        }
+        self.take_inbox(core);
+        true
+    }
+
+    /// Nothing is here: the driver has its turn, and then other workers are asked.
+    #[cold]
+    fn look_elsewhere(&self, core: &Core) -> Option<Runnable> {
+        if !self.shared.gate.admits(core.index) {
+            return None;
+        }
+        self.turn(core);
+        if core.queue.len() == 0 {
+            self.search(core);
+        }
+        core.queue.pop()
     }
 
     /// Queues this worker's part of the inbox, behind what is there already, so that a thread's tasks start in order. False if there was nothing.
