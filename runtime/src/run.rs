@@ -3,10 +3,14 @@
 use crate::builder::{Builder, Interrupt};
 use crate::interrupt::{Ear, Listening, end_process};
 use crate::rt::Runtime;
+use crate::scope::driven::Driven;
+use crate::scope::node::{Kind, Node};
+use crate::scope::{self, Reason, ReasonKind};
 use std::fmt;
 use std::future::poll_fn;
+use std::panic::Location;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 /// How long [`run`] waits for blocking jobs after everything else has ended.
@@ -20,8 +24,9 @@ pub(crate) const BLOCKING_GRACE: Duration = Duration::from_secs(10);
 ///
 /// # Ctrl-C
 ///
-/// A Ctrl-C (SIGINT) drops `main`; then everything ends as it does when `main` returns, and at last the process ends by the signal, as its parent expects (a shell says status
-/// 130). A second Ctrl-C ends the process at once. Once the program listens by itself (`signal::ctrl_c`), the signal is the program's. See
+/// A Ctrl-C (SIGINT) cancels `main`, as a [scope](crate::scope()) is cancelled: what waits in [`cancelled`](crate::cancelled) is told, clean-ups run, and `main` is dropped. Then
+/// everything ends as it does when `main` returns, and at last the process ends by the signal, as its parent expects (a shell says status
+/// 130); but if `main` gives a value after it was told, that is returned. A second Ctrl-C ends the process at once. Once the program listens by itself (`signal::ctrl_c`), the signal is the program's. See
 /// [`Builder::on_interrupt`](crate::runtime::Builder::on_interrupt).
 ///
 /// # Panics
@@ -95,18 +100,30 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// Runs `main`, and drops it if a Ctrl-C comes first.
-pub(crate) async fn or_interrupted<F: Future>(
+/// Runs `main`, in a scope that a Ctrl-C cancels.
+#[track_caller]
+pub(crate) fn or_interrupted<F: Future>(
     main: F,
     listening: &mut Listening<'_>,
-) -> Result<F::Output, Interrupted> {
-    let mut main = pin!(main);
-    poll_fn(|cx| {
-        // A value that is there comes before a Ctrl-C.
-        if let Poll::Ready(output) = main.as_mut().poll(cx) {
-            return Poll::Ready(Ok(output));
-        }
-        listening.poll(cx).map(|()| Err(Interrupted(())))
-    })
-    .await
+) -> impl Future<Output = Result<F::Output, Interrupted>> {
+    let location = Location::caller();
+    async move {
+        let scope = Node::new(scope::current(), Kind::Scope, None);
+        let mut main = pin!(Driven::at(scope.clone(), location, main));
+        poll_fn(|cx| {
+            loop {
+                // A value that is there comes before a Ctrl-C, and one that main gives after it was told is one, too.
+                if let Poll::Ready(output) = main.as_mut().poll(cx) {
+                    return Poll::Ready(output.ok_or(Interrupted(())));
+                }
+                ready!(listening.poll(cx));
+                let reason = Reason::new(ReasonKind::Interrupt, None, None, location);
+                if !scope.cancel(reason, None) {
+                    // It is ending already.
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await
+    }
 }

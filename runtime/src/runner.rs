@@ -113,7 +113,7 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// If a Ctrl-C came first (SIGINT; see [`Builder::on_interrupt`]): then `main` was dropped. A second one, before this has returned, ends the process at once.
+    /// If a Ctrl-C came first (SIGINT; see [`Builder::on_interrupt`]): then `main` was cancelled, as in [`run`](crate::run), and gave no value. A second one, before this has returned, ends the process at once.
     /// The runner is good for further runs.
     ///
     /// # Panics

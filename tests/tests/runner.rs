@@ -644,6 +644,45 @@ fn an_interrupt_ends_a_run_in_order() {
     });
 }
 
+/// Main is told by a cancel of its scope: a clean-up runs, with the reason there, and a value that main gives afterwards is returned.
+#[test]
+fn an_interrupt_is_a_cancel() {
+    const NAME: &str = "an_interrupt_is_a_cancel";
+    if is_child(NAME) {
+        let mut runner = runner(2);
+        let result = runner.run(async {
+            let _cleanup = filch::defer(async {
+                yield_now().await;
+                say("cleaned up");
+            });
+            say("it runs");
+            pending::<()>().await;
+        });
+        assert!(result.is_err());
+        say("it was interrupted");
+        let value = filch::run(async {
+            say("it runs again");
+            let reason = filch::cancelled().await;
+            say(&format!("told of {:?}", reason.kind()));
+            7
+        });
+        say(&format!("run gave {value}"));
+        return;
+    }
+    within(|| {
+        let mut child = Speaker::new(NAME);
+        child.says("it runs");
+        child.interrupt();
+        child.says("cleaned up");
+        child.says("it was interrupted");
+        child.says("it runs again");
+        child.interrupt();
+        child.says("told of Interrupt");
+        let (text, status) = child.ends();
+        assert!(status.success() && text.contains("run gave 7"), "{status}: {text}");
+    });
+}
+
 /// The second one ends the process though nobody comes to poll.
 #[test]
 fn a_second_interrupt_ends_the_process_at_once() {
