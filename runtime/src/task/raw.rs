@@ -1017,7 +1017,7 @@ unsafe fn schedule<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
 /// # Safety
 ///
 /// `header` is the header of a `Cell<F, S>` that is alive; the outcome is the caller's (rule 4); `output` points
-/// to an `Option<Result<F::Output, JoinError>>`.
+/// to an `Option<Result<F::Output, JoinError>>` that is `None`.
 unsafe fn take_output<F: Future + 'static, S: Schedule>(header: NonNull<Header>, output: NonNull<()>) {
     // SAFETY: the caller's promise.
     let task = unsafe { cell::<F, S>(header) };
@@ -1029,8 +1029,8 @@ unsafe fn take_output<F: Future + 'static, S: Schedule>(header: NonNull<Header>,
         Stage::Finished(value) => Some(Ok(value)),
         stage => stage.into_error(&task.header).map(Err),
     };
-    // SAFETY: the caller's promise on the type behind `output`.
-    unsafe { *output.cast::<Option<Result<F::Output, JoinError>>>().as_ptr() = result };
+    // SAFETY: the caller's promise on the type behind `output`; what is there is `None`, which has nothing to drop.
+    unsafe { output.cast::<Option<Result<F::Output, JoinError>>>().as_ptr().write(result) };
 }
 
 /// # Safety
@@ -1051,8 +1051,8 @@ unsafe fn take_child_output<T, F: Future<Output = Option<T>> + 'static, S: Sched
         Stage::Finished(None) => Some(Err(JoinError::failed(task.header.id))),
         stage => stage.into_error(&task.header).map(Err),
     };
-    // SAFETY: the caller's promise on the type behind `output`.
-    unsafe { *output.cast::<Option<Result<T, JoinError>>>().as_ptr() = result };
+    // SAFETY: as in `take_output`.
+    unsafe { output.cast::<Option<Result<T, JoinError>>>().as_ptr().write(result) };
 }
 
 /// # Safety
@@ -1104,11 +1104,14 @@ unsafe fn dealloc<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
     // What loom cannot see by itself: that freeing is an access to everything in the task.
     task.stage.with_mut(|_| ());
     task.joiner.with_mut(|_| ());
-    let cold = NonNull::new(task.header.cold.load(Ordering::Relaxed));
-    // SAFETY: rule 8: it came out of a box, and nobody can reach the task any more.
-    let cold = cold.map(|cold| unsafe { Box::from_raw(cold.as_ptr()) });
-    drop_quietly(task);
-    if cold.is_some() {
-        drop_quietly(cold);
+    if let Some(cold) = NonNull::new(task.header.cold.load(Ordering::Relaxed)) {
+        free_cold(cold);
     }
+    drop_quietly(task);
+}
+
+#[cold]
+fn free_cold(cold: NonNull<Cold>) {
+    // SAFETY: rule 8: it came out of a box, and nobody can reach the task any more: its only caller is `dealloc`.
+    drop_quietly(unsafe { Box::from_raw(cold.as_ptr()) });
 }
