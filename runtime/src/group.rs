@@ -177,6 +177,9 @@ impl<E: fmt::Debug + fmt::Display> std::error::Error for GroupError<E> {}
 ///
 /// When this returns, every child is gone, its future is dropped, and its clean-ups have run. (The idea is Trio's nursery and asyncio's `TaskGroup`.)
 ///
+/// (When a group is awaited inside a spawned task, rustc cannot always see that it is `Send` if the error type has a lifetime in it, such as `&'static str`: it says that
+/// the "implementation of `AsyncFnOnce` is not general enough". An error type of one's own, or a `String`, is understood.)
+///
 /// # Errors
 ///
 /// All errors and panics of body and children. If nothing failed, but the group was [cancelled](Group::cancel) and the body had not

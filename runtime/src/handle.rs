@@ -13,7 +13,7 @@ use crate::scope;
 use crate::shim::thread_local_const;
 use crate::stillness::Stillness;
 use crate::task::cold::Cold;
-use crate::task::join::JoinHandle;
+use crate::task::join::{JoinHandle, TaskRef};
 use crate::task::raw::{Child, Plain};
 use crate::task_local;
 use std::cell::{Cell, RefCell};
@@ -21,7 +21,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -129,6 +129,35 @@ impl Handle {
     {
         let cold = task_local::inherit();
         worker::spawn(&self.inner.shared, Plain { future, location, cold })
+    }
+
+    /// Spawns a task with what it has been given.
+    pub(crate) fn spawn_with<F>(
+        &self,
+        future: F,
+        cold: Box<Cold>,
+        location: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let cold = Some(cold);
+        worker::spawn(&self.inner.shared, Plain { future, location, cold })
+    }
+
+    /// The tasks of the runtime that have not ended, those of lanes too, but not those of a [`LocalSet`](crate::task::LocalSet). (A lane that has tasks is
+    /// itself one of them, spawned where the lane was made.)
+    ///
+    /// Each worker's list is looked at for itself: a task that is spawned or ends meanwhile may be missed or listed.
+    pub fn tasks(&self) -> Vec<TaskRef> {
+        let workers = self.inner.shared.workers.iter().map(|remote| remote.owned.refer());
+        let mut tasks: Vec<_> = workers.flatten().collect();
+        let lanes = self.inner.lanes.lock().clone();
+        for line in lanes.iter().filter_map(Weak::upgrade) {
+            tasks.extend(line.refer());
+        }
+        tasks.into_iter().map(TaskRef::new).collect()
     }
 
     /// Spawns the child of a group, whose family `cold` knows.

@@ -1,13 +1,15 @@
 //! The parts of a runtime, as its handles share them.
 
 use crate::blocking::BlockingPool;
+use crate::scheduler::lane::Line;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::simulation::Simulation;
 use crate::scheduler::solo::Solo;
+use crate::shim::Mutex;
 use crate::stillness::Stillness;
 use crate::stop::Stop;
 use filch_timer::Clock;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// The parts of a runtime.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(crate) struct Inner {
     pub(crate) io: filch_io::Handle,
     pub(crate) timer: filch_timer::Handle,
     pub(crate) clock: Clock,
+    /// The lanes that there are, and some that were.
+    pub(crate) lanes: Mutex<Vec<Weak<Line>>>,
     /// In a multi_thread runtime whose clock can be paused.
     pub(crate) stillness: Option<Arc<Stillness>>,
     pub(crate) multi_thread: bool,

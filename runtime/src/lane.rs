@@ -3,6 +3,7 @@
 use crate::inner::Inner;
 use crate::scheduler::lane::Line;
 use crate::scheduler::worker;
+use crate::task::cold::Cold;
 use crate::task::join::JoinHandle;
 use crate::task::raw::Plain;
 use crate::task_local;
@@ -92,11 +93,18 @@ pub struct Lane {
 
 impl Lane {
     pub(crate) fn new(inner: &Arc<Inner>, location: &'static Location<'static>) -> Self {
+        let record = inner.sim.as_ref().map(|sim| sim.record.clone());
+        let line = Line::new(record, inner.shared.leftovers.clone());
+        {
+            let mut lanes = inner.lanes.lock();
+            if lanes.len() == lanes.capacity() {
+                // As often as the list doubles: those that are gone make room.
+                lanes.retain(|line| line.strong_count() > 0);
+            }
+            lanes.push(Arc::downgrade(&line));
+        }
         Self {
-            line: Line::new(
-                inner.sim.as_ref().map(|sim| sim.record.clone()),
-                inner.shared.leftovers.clone(),
-            ),
+            line,
             inner: inner.clone(),
             location,
         }
@@ -118,7 +126,18 @@ impl Lane {
     where
         F: Future + 'static,
     {
-        let cold = task_local::inherit();
+        self.spawn_with(future, task_local::inherit(), location)
+    }
+
+    pub(crate) fn spawn_with<F>(
+        &self,
+        future: F,
+        cold: Option<Box<Cold>>,
+        location: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
         let (handle, driver) = self.line.spawn_driven(Plain { future, location, cold });
         if let Some(driver) = driver {
             worker::spawn(&self.inner.shared, Plain::new(driver, self.location));

@@ -52,6 +52,7 @@ mod spawn;
 mod stillness;
 mod stop;
 pub mod task;
+mod task_builder;
 mod task_local;
 
 pub use group::group;

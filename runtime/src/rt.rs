@@ -164,6 +164,7 @@ impl Runtime {
             ),
             resolver: BlockingPool::new(resolver, limit(RESOLVERS), settings.keep_alive),
             clock,
+            lanes: Mutex::new(Vec::new()),
             stillness,
             multi_thread: settings.multi_thread,
             stop: Stop::new(),

@@ -51,6 +51,11 @@ pub(crate) fn inherit_into(cold: &Cold) {
     }
 }
 
+/// Gives a task the values of a context, which it shares.
+pub(crate) fn share(cold: &Cold, context: &Context) {
+    cold.set_values(context.values.clone());
+}
+
 /// What a blocking job that is spawned here is inside of.
 pub(crate) fn around() -> Around {
     Around::new(scope::current_if_any(), current().map(|values| Arc::new(values.copy())))

@@ -20,7 +20,7 @@ use crate::scope::{self, ambient};
 use crate::shim::{Bug, Condvar, Mutex, seeded};
 use crate::task::join::JoinHandle;
 use crate::task::list::RunQueue;
-use crate::task::raw::{Make, Runnable};
+use crate::task::raw::{AbortRef, Make, Runnable};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -96,6 +96,11 @@ impl Line {
         // Behind the task's entry into the list, see the head of this file.
         let starts = !std::mem::replace(&mut self.state.lock().driven, true) || seeded(Bug::SecondDriver);
         (handle, starts.then(|| Driver(Some(self.clone()))))
+    }
+
+    /// References to the live tasks.
+    pub(crate) fn refer(&self) -> Vec<AbortRef> {
+        self.tasks.refer()
     }
 
     /// The live tasks.

@@ -10,7 +10,7 @@ use crate::shim::{Bug, Mutex, seeded};
 use crate::task::id::Id;
 use crate::task::join::JoinHandle;
 use crate::task::list::TaskList;
-use crate::task::raw::{Ended, Header, Make, Runnable, Schedule};
+use crate::task::raw::{AbortRef, Ended, Header, Make, Runnable, Schedule};
 use std::panic::Location;
 use std::ptr::NonNull;
 // Counts that no protocol rests on: they are std's in every build.
@@ -129,6 +129,13 @@ impl<P: Pool> Owned<P> {
     /// The live tasks, and where they were spawned.
     pub(crate) fn describe(&self) -> Vec<(Id, &'static Location<'static>)> {
         self.0.tasks.lock().list.describe().collect()
+    }
+
+    /// References to the live tasks, the oldest first.
+    pub(crate) fn refer(&self) -> Vec<AbortRef> {
+        let mut tasks: Vec<_> = self.0.tasks.lock().list.refer().collect();
+        tasks.reverse();
+        tasks
     }
 
     /// Whether the list is closed and empty.

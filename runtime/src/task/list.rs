@@ -2,7 +2,7 @@
 
 use crate::shim::UnsafeCell;
 use crate::task::id::Id;
-use crate::task::raw::{Header, Links, Runnable, abort_listed, describe_listed, wake_listed};
+use crate::task::raw::{AbortRef, Header, Links, Runnable, abort_listed, describe_listed, refer_listed, wake_listed};
 use std::panic::Location;
 use std::ptr::NonNull;
 
@@ -143,6 +143,12 @@ impl TaskList {
     pub(crate) fn describe(&self) -> impl Iterator<Item = (Id, &'static Location<'static>)> {
         // SAFETY: as in `abort_all`.
         self.iter().map(|header| unsafe { describe_listed(header) })
+    }
+
+    /// References to the tasks, the newest first.
+    pub(crate) fn refer(&self) -> impl Iterator<Item = AbortRef> {
+        // SAFETY: as in `abort_all`.
+        self.iter().map(|header| unsafe { refer_listed(header) })
     }
 
     fn iter(&self) -> impl Iterator<Item = NonNull<Header>> {

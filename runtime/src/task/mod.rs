@@ -14,6 +14,7 @@ pub(crate) mod state;
 pub use crate::join_set::JoinSet;
 pub use crate::local_set::{LocalEnterGuard, LocalSet, spawn_local};
 pub use crate::spawn::{current, id, spawn, spawn_blocking, try_id, yield_now};
+pub use crate::task_builder::Builder;
 pub use crate::task_local::{AccessError, Context, LocalKey, TaskLocalFuture};
 pub use error::JoinError;
 pub use id::Id;

@@ -435,6 +435,11 @@ impl<T> JoinRef<T> {
                 self.set_joiner(Some(cx.waker().clone()));
             }
         } else {
+            assert!(
+                coop::current_task() != Some(self.header.cast()),
+                "task {} awaits its own handle: it would wait for itself for ever",
+                header.id
+            );
             self.set_joiner(Some(cx.waker().clone()));
         }
         if header.state.set_join_waker().is_err() {
@@ -646,6 +651,17 @@ pub(super) unsafe fn describe_listed(header: NonNull<Header>) -> (Id, &'static L
     // SAFETY: the caller's promise.
     let header = unsafe { header.as_ref() };
     (header.id, header.location)
+}
+
+/// A reference to a task that stands in a list.
+///
+/// # Safety
+///
+/// The task is alive.
+pub(super) unsafe fn refer_listed(header: NonNull<Header>) -> AbortRef {
+    // SAFETY: the caller's promise; the reference is the new one's.
+    unsafe { header.as_ref() }.state.ref_inc();
+    AbortRef(header)
 }
 
 fn abort(header: NonNull<Header>) {
@@ -1030,7 +1046,12 @@ unsafe fn take_output<F: Future + 'static, S: Schedule>(header: NonNull<Header>,
         stage => stage.into_error(&task.header).map(Err),
     };
     // SAFETY: the caller's promise on the type behind `output`; what is there is `None`, which has nothing to drop.
-    unsafe { output.cast::<Option<Result<F::Output, JoinError>>>().as_ptr().write(result) };
+    unsafe {
+        output
+            .cast::<Option<Result<F::Output, JoinError>>>()
+            .as_ptr()
+            .write(result)
+    };
 }
 
 /// # Safety
