@@ -170,7 +170,7 @@ impl<E: fmt::Debug + fmt::Display> std::error::Error for GroupError<E> {}
 /// Runs `body` with a group into which it can spawn tasks, and waits for all of them.
 ///
 /// The body runs in the task that awaits this and may borrow from it; the children are tasks of their own, on any worker. The first error, of the body or
-/// of a child, cancels the group: the others, and the body, are [cancelled](crate::scope), and their errors are collected. A panic of a child counts as an
+/// of a child, cancels the group: the others, and the body, are [cancelled](mod@crate::scope), and their errors are collected. A panic of a child counts as an
 /// error. A child that is cancelled by itself, or whose handle is dropped, disturbs nobody.
 ///
 /// The children are inside the scope in which the group was opened: its cancels, its deadline, its values of task-local keys are theirs.

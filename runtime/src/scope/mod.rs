@@ -1,7 +1,7 @@
 //! Cancel scopes: parts of a task that can be cancelled, with deadlines, shields and clean-ups.
 //!
 //! A [`scope`] is a region of code that can be cancelled as a whole: by its [`Scope`], by its deadline, or with whatever is around it. Scopes nest, and
-//! a [`group`](crate::group)'s children are inside the scope in which the group was opened, wherever they run. (Scopes, shields and levels are Trio's idea.)
+//! a [`group`](fn@crate::group)'s children are inside the scope in which the group was opened, wherever they run. (Scopes, shields and levels are Trio's idea.)
 //!
 //! # What a cancel does
 //!

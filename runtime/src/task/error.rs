@@ -50,7 +50,7 @@ impl JoinError {
         }
     }
 
-    /// Whether the task was a child of a [`group`](crate::group) and failed: the group has its error, or its panic.
+    /// Whether the task was a child of a [`group`](fn@crate::group) and failed: the group has its error, or its panic.
     pub fn is_failed(&self) -> bool {
         matches!(self.repr, Repr::Failed)
     }

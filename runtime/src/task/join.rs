@@ -59,7 +59,7 @@ impl<T> JoinHandle<T> {
         self.task.abort();
     }
 
-    /// Asks the task to end: cancels its root [scope](crate::scope). False if it has ended already.
+    /// Asks the task to end: cancels its root [scope](mod@crate::scope). False if it has ended already.
     ///
     /// Unlike [`abort`](Self::abort) this lets the task come to the end of what it does: a body that waits in [`cancelled`](crate::cancelled), or was woken
     /// already, is polled once more, and what is inside a [`shield`](crate::shield) goes on. A task that was not started is never entered, except for the
