@@ -65,6 +65,15 @@ pub use scope::{
 pub use spawn::lane;
 pub use task::spawn;
 
+/// A guide for those who know asyncio.
+#[cfg(all(doc, not(loom)))]
+#[doc = include_str!("../../docs/from-asyncio.md")]
+pub mod from_asyncio {}
+
+#[cfg(all(doctest, not(loom)))]
+#[doc = include_str!("../../docs/from-asyncio.md")]
+mod guide {}
+
 /// Runtimes: building them, handles to them, what they count.
 pub mod runtime {
     pub use crate::builder::{Builder, Interrupt};
