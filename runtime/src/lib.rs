@@ -21,6 +21,8 @@ mod alarm;
 mod alarm;
 mod blocking;
 mod builder;
+#[cfg(not(loom))]
+mod connect;
 mod context;
 mod coop;
 mod driver;
@@ -95,6 +97,7 @@ pub mod time {
 /// Sockets: TCP, UDP and Unix.
 #[cfg(not(loom))]
 pub mod net {
+    pub use crate::connect::{Connect, ConnectError, connect};
     pub use filch_io::net::*;
 }
 
