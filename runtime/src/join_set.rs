@@ -1,18 +1,18 @@
 //! A set of tasks that are joined in the order in which they end.
 
+use crate::arrivals::Arrivals;
 use crate::coop;
 use crate::handle::Handle;
 use crate::local_set::{LocalSet, spawn_local};
-use crate::shim::{Bug, Mutex, seeded};
 use crate::spawn::{spawn, spawn_blocking};
 use crate::task::error::JoinError;
 use crate::task::id::Id;
 use crate::task::join::{AbortHandle, JoinHandle};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 /// A set of tasks: await whichever ends next. Dropping the set aborts those that are left.
 ///
@@ -33,53 +33,14 @@ pub struct JoinSet<T> {
     /// By number of entry, which is never used again. In order: what is aborted or dropped together is so in the same order each time.
     tasks: BTreeMap<u64, JoinHandle<T>>,
     next: u64,
-    ended: Arc<Ended>,
-}
-
-/// The tasks of a set that have something to say.
-#[derive(Debug)]
-struct Ended(Mutex<Queue>);
-
-#[derive(Debug, Default)]
-struct Queue {
-    entries: VecDeque<u64>,
-    waiter: Option<Waker>,
-}
-
-/// The join waker of one task of a set.
-#[derive(Debug)]
-struct Entry {
-    number: u64,
-    set: Arc<Ended>,
-}
-
-impl Wake for Entry {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        self.set.push(self.number);
-    }
-}
-
-impl Ended {
-    fn push(&self, number: u64) {
-        let waiter = {
-            let mut queue = self.0.lock();
-            queue.entries.push_back(number);
-            queue.waiter.take()
-        };
-        if let Some(waiter) = waiter.filter(|_| !seeded(Bug::SetWakesNobody)) {
-            waiter.wake();
-        }
-    }
+    /// The tasks that have something to say.
+    ended: Arc<Arrivals>,
 }
 
 impl<T> JoinSet<T> {
     /// An empty set.
     pub fn new() -> Self {
-        let ended = Arc::new(Ended(Mutex::new(Queue::default())));
+        let ended = Arc::new(Arrivals::new());
         Self {
             tasks: BTreeMap::new(),
             next: 0,
@@ -200,7 +161,7 @@ impl<T: 'static> JoinSet<T> {
     /// The outcome of a task that has ended, if there is one.
     pub fn try_join_next(&mut self) -> Option<Result<T, JoinError>> {
         loop {
-            let number = self.ended.0.lock().entries.pop_front()?;
+            let number = self.ended.try_next()?;
             if let Some(result) = coop::with_budget(|| self.ask(number)) {
                 return Some(result.map(|(_, value)| value));
             }
@@ -211,10 +172,7 @@ impl<T: 'static> JoinSet<T> {
     fn ask(&mut self, number: u64) -> Option<Result<(Id, T), JoinError>> {
         let task = self.tasks.get_mut(&number)?;
         let id = task.id();
-        let waker = Waker::from(Arc::new(Entry {
-            number,
-            set: self.ended.clone(),
-        }));
+        let waker = self.ended.waker(number);
         match Pin::new(task).poll(&mut Context::from_waker(&waker)) {
             Poll::Pending => None,
             Poll::Ready(result) => {
@@ -236,25 +194,11 @@ impl<T: 'static> JoinSet<T> {
             return Poll::Ready(None);
         }
         loop {
-            let number = {
-                let mut queue = self.ended.0.lock();
-                match queue.entries.pop_front() {
-                    Some(number) => number,
-                    None => {
-                        let old = match &queue.waiter {
-                            Some(waiter) if waiter.will_wake(cx.waker()) => None,
-                            _ => queue.waiter.replace(cx.waker().clone()),
-                        };
-                        drop(queue);
-                        drop(old);
-                        return Poll::Pending;
-                    }
-                }
-            };
+            let number = ready!(self.ended.poll_next(cx));
             let finished = self.tasks.get(&number).is_some_and(JoinHandle::is_finished);
             if finished && coop::charge(cx).is_pending() {
                 // Nothing is lost: it is the first to be asked next time.
-                self.ended.0.lock().entries.push_front(number);
+                self.ended.put_back(number);
                 return Poll::Pending;
             }
             if let Some(result) = self.ask(number) {

@@ -19,8 +19,10 @@ mod alarm;
 #[cfg(not(all(target_os = "linux", not(loom))))]
 #[path = "alarm_other.rs"]
 mod alarm;
+mod arrivals;
 mod blocking;
 mod builder;
+pub mod combine;
 #[cfg(not(loom))]
 mod connect;
 mod context;
@@ -57,6 +59,9 @@ pub mod task;
 mod task_builder;
 mod task_local;
 
+pub use combine::{
+    as_completed, gather, gather_settled, map, race, race_staggered, try_gather, wait, wait_first_error, wait_for,
+};
 pub use group::group;
 pub use lane::Lane;
 pub use run::run;

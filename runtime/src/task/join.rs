@@ -108,6 +108,21 @@ impl<T> JoinHandle<T> {
     pub fn id(&self) -> Id {
         self.task.id()
     }
+
+    /// Ready when the task has ended. The outcome stays, and nothing is charged.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.task.poll_end(cx)
+    }
+
+    /// The value of a task that has ended with one. It stays.
+    pub(crate) fn value(&mut self) -> Option<&T> {
+        self.task.value()
+    }
+
+    /// As a poll, of whom nothing is charged.
+    pub(crate) fn poll_uncharged(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        self.task.poll(cx)
+    }
 }
 
 /// The scheduler of tasks that are dropped before they begin.

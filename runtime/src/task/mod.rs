@@ -9,6 +9,7 @@ pub(crate) mod id;
 pub(crate) mod join;
 pub(crate) mod list;
 pub(crate) mod raw;
+pub(crate) mod shared;
 pub(crate) mod state;
 
 pub use crate::join_set::JoinSet;
@@ -19,3 +20,4 @@ pub use crate::task_local::{AccessError, Context, LocalKey, TaskLocalFuture};
 pub use error::JoinError;
 pub use id::Id;
 pub use join::{AbortHandle, JoinHandle, TaskRef};
+pub use shared::Shared;

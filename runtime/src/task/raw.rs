@@ -34,7 +34,7 @@ use std::mem::ManuallyDrop;
 use std::panic::Location;
 use std::pin::Pin;
 use std::ptr::NonNull;
-use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker};
+use std::task::{Context, Poll, RawWaker, RawWakerVTable, Waker, ready};
 
 /// What a task needs of its scheduler.
 ///
@@ -99,6 +99,7 @@ struct Vtable {
     run: unsafe fn(NonNull<Header>),
     schedule: unsafe fn(NonNull<Header>),
     take_output: unsafe fn(NonNull<Header>, NonNull<()>),
+    value: unsafe fn(NonNull<Header>) -> Option<NonNull<()>>,
     set_joiner: unsafe fn(NonNull<Header>, Option<Waker>) -> Option<Waker>,
     joiner_will_wake: unsafe fn(NonNull<Header>, &Waker) -> bool,
     drop_output: unsafe fn(NonNull<Header>),
@@ -145,6 +146,7 @@ impl<F: Future + 'static, S: Schedule> Cell<F, S> {
         run: run::<F, S>,
         schedule: schedule::<F, S>,
         take_output: take_output::<F, S>,
+        value: value::<F, S>,
         set_joiner: set_joiner::<F, S>,
         joiner_will_wake: joiner_will_wake::<F, S>,
         drop_output: drop_output::<F, S>,
@@ -156,6 +158,7 @@ impl<T: 'static, F: Future<Output = Option<T>> + 'static, S: Schedule> Cell<F, S
     /// For a child that has nothing to give if it failed.
     const CHILD_VTABLE: Vtable = Vtable {
         take_output: take_child_output::<T, F, S>,
+        value: child_value::<T, F, S>,
         ..Self::VTABLE
     };
 }
@@ -418,9 +421,15 @@ impl<T> JoinRef<T> {
 
     /// The outcome, or a promise to wake.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        ready!(self.poll_end(cx));
+        Poll::Ready(self.take_output())
+    }
+
+    /// Ready when the outcome is there, which stays; or a promise to wake.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let header = self.header();
         if header.state.is_complete() {
-            return Poll::Ready(self.take_output());
+            return Poll::Ready(());
         }
         if header.state.has_join_waker() {
             if seeded(Bug::JoinSlotNotTakenBack) {
@@ -428,7 +437,7 @@ impl<T> JoinRef<T> {
                 return Poll::Pending;
             }
             if header.state.unset_join_waker().is_err() {
-                return Poll::Ready(self.take_output());
+                return Poll::Ready(());
             }
             // SAFETY: the vtable was made for this task; JOIN_WAKER is clear again, so by rule 5 the slot is the handle's.
             if !unsafe { (header.vtable.joiner_will_wake)(self.header, cx.waker()) } {
@@ -445,7 +454,7 @@ impl<T> JoinRef<T> {
         if header.state.set_join_waker().is_err() {
             // The slot stayed the handle's: its waker would only keep another task's memory.
             self.set_joiner(None);
-            return Poll::Ready(self.take_output());
+            return Poll::Ready(());
         }
         Poll::Pending
     }
@@ -454,6 +463,19 @@ impl<T> JoinRef<T> {
         // SAFETY: the vtable was made for this task; every caller has seen that the slot is the handle's (rule 5).
         let old = unsafe { (self.header().vtable.set_joiner)(self.header, waker) };
         drop(old);
+    }
+
+    /// The value of a task that has ended with one, which stays.
+    pub(crate) fn value(&mut self) -> Option<&T> {
+        if !self.is_finished() {
+            return None;
+        }
+        // SAFETY: the vtable was made for this task, whose value is of type T; COMPLETE was seen, so by rule 4 the outcome is
+        // the handle's.
+        let value = unsafe { (self.header().vtable.value)(self.header) };
+        // SAFETY: it points to a T inside the task, which the handle's reference keeps alive; nobody else looks at the outcome, and it is
+        // taken or dropped by `&mut` to the handle only, which is borrowed as long as this is.
+        value.map(|value| unsafe { value.cast::<T>().as_ref() })
     }
 
     fn take_output(&mut self) -> Result<T, JoinError> {
@@ -1074,6 +1096,38 @@ unsafe fn take_child_output<T, F: Future<Output = Option<T>> + 'static, S: Sched
     };
     // SAFETY: as in `take_output`.
     unsafe { output.cast::<Option<Result<T, JoinError>>>().as_ptr().write(result) };
+}
+
+/// # Safety
+///
+/// `header` is the header of a `Cell<F, S>` that is alive; the outcome is the caller's (rule 4). What it gives points to an `F::Output`.
+unsafe fn value<F: Future + 'static, S: Schedule>(header: NonNull<Header>) -> Option<NonNull<()>> {
+    // SAFETY: the caller's promise.
+    let task = unsafe { cell::<F, S>(header) };
+    task.stage.with_mut(|stage| {
+        // SAFETY: the caller's promise: the outcome is its own.
+        match unsafe { &mut *stage } {
+            Stage::Finished(value) => Some(NonNull::from(value).cast()),
+            _ => None,
+        }
+    })
+}
+
+/// # Safety
+///
+/// As `value`, but what it gives points to a `T`.
+unsafe fn child_value<T, F: Future<Output = Option<T>> + 'static, S: Schedule>(
+    header: NonNull<Header>,
+) -> Option<NonNull<()>> {
+    // SAFETY: the caller's promise.
+    let task = unsafe { cell::<F, S>(header) };
+    task.stage.with_mut(|stage| {
+        // SAFETY: the caller's promise: the outcome is its own.
+        match unsafe { &mut *stage } {
+            Stage::Finished(Some(value)) => Some(NonNull::from(value).cast()),
+            _ => None,
+        }
+    })
 }
 
 /// # Safety
