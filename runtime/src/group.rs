@@ -2,10 +2,11 @@
 
 use crate::coop;
 use crate::handle::Handle;
+use crate::scope::ambient;
 use crate::scope::driven::Driven;
 use crate::scope::node::{Kind, Node, Payload};
 use crate::scope::{self, Reason, ReasonKind, Scope};
-use crate::shim::{Exclusive, Mutex};
+use crate::shim::{Exclusive, Mutex, catch_unwind, drop_quietly};
 use crate::task::cold::{Cold, Family};
 use crate::task::join::JoinHandle;
 use std::fmt;
@@ -294,10 +295,15 @@ impl<E: Send + 'static> Group<E> {
         T: Send + 'static,
     {
         let node = &self.inner.node;
+        // First of all: it panics outside of a runtime.
+        let handle = Handle::current();
         if node.is_cancelled() || !node.add_child() {
-            return JoinHandle::refused(child, location);
+            // What it has to clean up is the caller's, for the child never is a task of a runtime.
+            let refused = ambient::with_heir(scope::current, || JoinHandle::refused(child, location));
+            family.ended();
+            return refused;
         }
-        Handle::current().spawn_child(child, Box::new(Cold::new(Some(family))), location)
+        handle.spawn_child(child, Box::new(Cold::new(Some(family))), location)
     }
 
     /// Spawns a child and waits until it says that it is ready, by [`Started::set`]; gives what it says.
@@ -311,7 +317,8 @@ impl<E: Send + 'static> Group<E> {
     ///
     /// # Panics
     ///
-    /// If the child does, or if it ends well without having been ready.
+    /// If the child does, or if it ends well without having been ready. If the group is cancelled before that, or has ended, and the caller is
+    /// not cancelled with it: in another task, or in a [`shield`](crate::shield).
     ///
     /// ```
     /// # filch::run(async {
@@ -369,7 +376,13 @@ impl<E: Send + 'static> Group<E> {
                 Told::Failed(error) => Err(error),
                 Told::Panicked(payload) => std::panic::resume_unwind(payload),
                 // With the group: whoever waits here is cancelled, too.
-                Told::Ended if self.inner.node.is_cancelled() => std::future::pending().await,
+                Told::Ended if scope::is_cancelled() => std::future::pending().await,
+                Told::Ended if self.inner.node.is_cancelled() => {
+                    panic!("the group was cancelled, and so the child that was started at {location}")
+                }
+                Told::Ended if self.inner.node.is_ended() => {
+                    panic!("the group had ended before a child was started at {location}")
+                }
                 Told::Ended => panic!("the child that was started at {location} ended without `Started::set`"),
             }
         }
@@ -485,19 +498,21 @@ impl<V, E> Start<V, E> {
             telling.told = Some(told);
             telling.waker.take()
         };
-        if let Some(waker) = waker {
-            waker.wake();
+        // A foreign waker may panic: that is no affair of the child's.
+        if let Err(payload) = catch_unwind(|| waker.map(Waker::wake)) {
+            drop_quietly(payload);
         }
         None
     }
 
     async fn wait(&self) -> Told<V, E> {
         std::future::poll_fn(|cx| {
+            let waker = cx.waker().clone();
             let mut telling = self.0.lock();
             match telling.told.take() {
                 Some(told) => Poll::Ready(told),
                 None => {
-                    let old = telling.waker.replace(cx.waker().clone());
+                    let old = telling.waker.replace(waker);
                     drop(telling);
                     drop(old);
                     Poll::Pending

@@ -292,6 +292,8 @@ impl Runtime {
     /// Shuts the runtime down and waits for its threads at most `limit`, all in all.
     ///
     /// A worker that is still in a poll then, or a blocking job, runs on by itself until it returns; whatever it left is dropped by the last worker to leave.
+    /// Clean-ups that wait ([`defer`](crate::defer)) have so long in a current_thread runtime, where those that are not over are dropped then; elsewhere the
+    /// workers run them to their end.
     ///
     /// # Panics
     ///
@@ -371,11 +373,16 @@ impl Runtime {
         match (&inner.solo, &inner.sim) {
             (Some(solo), _) => {
                 let entered = self.handle.enter_worker(0);
-                solo.shutdown(&inner.shared);
+                solo.shutdown(&inner.shared, limit);
                 drop(entered);
             }
             (None, Some(sim)) => sim.shutdown(&inner.shared, &self.handle),
-            (None, None) => inner.shared.close(),
+            (None, None) => {
+                inner.shared.close();
+                if let Some(stillness) = &inner.stillness {
+                    stillness.close();
+                }
+            }
         }
         if wedged {
             inner.blocking.shutdown(Some(Instant::now()));

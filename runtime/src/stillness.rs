@@ -12,7 +12,8 @@
 //! News are the events and the unpark of a reactor, and the token of a thread in `block_on`. A wake leaves news behind, and only the sleeper whom they
 //! are for takes them, after it has counted itself awake. So as long as a wake is under way, either somebody is counted or there is news, and time stands.
 //!
-//! Time jumps only while some thread is in `block_on`: else nobody is there to see it, and a task that wakes every second would race through the years.
+//! Time jumps only while some thread is in `block_on`: else nobody is there to see it, and a task that wakes every second would race through the years. It
+//! jumps at the end of the runtime, too, when clean-ups are all that runs.
 
 use crate::park::Parker;
 use crate::shim::{Bug, Mutex, seeded};
@@ -43,6 +44,8 @@ struct State {
     awake: usize,
     /// The threads in `block_on`.
     guests: Vec<Arc<Parker>>,
+    /// The runtime shuts down.
+    closing: bool,
 }
 
 impl Stillness {
@@ -54,6 +57,7 @@ impl Stillness {
             state: Mutex::new(State {
                 awake: workers,
                 guests: Vec::new(),
+                closing: false,
             }),
         })
     }
@@ -75,6 +79,13 @@ impl Stillness {
         self.state.lock().awake += 1;
     }
 
+    /// The runtime shuts down: what still runs are clean-ups, and the end waits for them.
+    pub(crate) fn close(&self) {
+        let mut state = self.state.lock();
+        state.closing = true;
+        self.look_around(&state);
+    }
+
     /// A thread enters `block_on`.
     pub(crate) fn guest(&self, parker: Arc<Parker>) -> Guest<'_> {
         let mut state = self.state.lock();
@@ -88,7 +99,11 @@ impl Stillness {
 
     /// Moves the clock, if everybody sleeps.
     fn look_around(&self, state: &State) {
-        if state.awake > 0 || state.guests.is_empty() || !self.clock.is_paused() || self.clock.is_held() {
+        if state.awake > 0
+            || (state.guests.is_empty() && !state.closing)
+            || !self.clock.is_paused()
+            || self.clock.is_held()
+        {
             return;
         }
         let sleepers = self.sleepers.get().map_or(&[][..], Vec::as_slice);

@@ -6,6 +6,7 @@
 //! After a thread has handed the runnable over it must not use the pointer again: the task may run, end, and let the scheduler go meanwhile.
 //! That is why a thread that is no worker holds an `Arc` of the pool before it gives the runnable away.
 
+use crate::scope::{self, ambient};
 use crate::shim::{Bug, Mutex, seeded};
 use crate::task::id::Id;
 use crate::task::join::JoinHandle;
@@ -109,8 +110,9 @@ impl<P: Pool> Owned<P> {
         if entered {
             return (Some(runnable), handle);
         }
-        // The run of an aborted task drops its future. `release` finds that it stands in no list.
-        runnable.abort_and_run();
+        // The run of an aborted task drops its future. `release` finds that it stands in no list. So the task must end here and now, for its
+        // pointer to this home is good for no later wake: what it has to clean up is left to the scope around the spawn.
+        ambient::with_heir(scope::current, || runnable.abort_and_run());
         (None, handle)
     }
 

@@ -158,9 +158,10 @@ impl Simulation {
         while !shared.is_over() {
             run.collect();
             run.collect_inbox();
-            // Every task that is left was aborted, so each is ready, and stays until it is gone.
+            // Every task that is left was aborted, so each is ready, or has clean-ups, which may wait for a timer.
             match run.choose(|| false) {
                 Some(choice) => run.step(choice),
+                None if run.pass_time() => {}
                 // Those that are not here are in the hands of threads that just woke or spawned them, and give them to the inbox.
                 None => std::thread::yield_now(),
             }

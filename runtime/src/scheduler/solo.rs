@@ -5,11 +5,14 @@ use crate::driver::wake_all;
 use crate::park::Parker;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::worker::{Context, Core, DRIVER_INTERVAL, Tick};
+use crate::scope::ambient;
 use crate::shim::{AtomicBool, Bug, Mutex, Ordering, fence, seeded};
+use filch_timer::{Instant, sleep_until};
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Wake, Waker};
+use std::time::Duration;
 
 /// The one core of a current_thread runtime, while nobody runs it.
 pub(crate) struct Solo {
@@ -48,11 +51,22 @@ impl Solo {
         }
     }
 
-    /// Drops all tasks, on this thread.
-    pub(crate) fn shutdown(&self, shared: &Arc<Shared>) {
+    /// Drops all tasks, on this thread, and runs their clean-ups, for so long at most.
+    pub(crate) fn shutdown(&self, shared: &Arc<Shared>, limit: Option<Duration>) {
         shared.close();
         if let Some(seat) = self.take(shared) {
-            seat.context().enter(Context::run);
+            seat.context().enter(|context| {
+                if let Some(deadline) = limit.and_then(|limit| Instant::now().checked_add(limit)) {
+                    // It ends the park in time.
+                    let mut alarm = pin!(sleep_until(deadline));
+                    let _ = alarm.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()));
+                    context.run_while(|| Instant::now() < deadline);
+                    // Those that are left are told once more, and get no more than one poll.
+                    shared.close();
+                    ambient::with_heir(|| None, || context.run());
+                }
+                context.run();
+            });
         }
         let mut ready = Vec::new();
         for remote in &shared.workers {

@@ -141,13 +141,18 @@ impl Context {
 
     /// The life of a worker's thread. Call it inside [`enter`](Self::enter). It ends when the runtime is shut down and the last task gone.
     pub(crate) fn run(&self) {
+        self.run_while(|| true);
+    }
+
+    /// As [`run`](Self::run), as long as `goes_on` says so, which is asked between polls and parks.
+    pub(crate) fn run_while(&self, goes_on: impl Fn() -> bool) {
         if let Some(core) = self.core.borrow().as_deref() {
             self.shared.gate.enter(core.index);
         }
-        while !self.shared.is_over() {
+        while goes_on() && !self.shared.is_over() {
             self.pass_gate();
-            while self.tick() == Tick::Ran {}
-            if self.shared.is_over() {
+            while self.tick() == Tick::Ran && goes_on() {}
+            if !goes_on() || self.shared.is_over() {
                 break;
             }
             self.park(|| false);

@@ -17,6 +17,7 @@ use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 pin_project! {
     /// The future of a scope. `None`: the scope was cancelled, and that was its own affair.
@@ -49,8 +50,6 @@ pin_project! {
 /// When a scope keeps those around it from being dropped by a cancel.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Holding {
-    /// Never: whoever runs it waits for it anyway.
-    Never,
     /// While it is ending.
     Ending,
     /// From the first poll on.
@@ -96,6 +95,16 @@ impl<F: Future> Driven<F> {
         driven
     }
 
+    /// As [`shield`](Self::shield), for a clean-up of `scope`.
+    #[track_caller]
+    fn cleanup(scope: Arc<Node>, deadline: Option<Instant>, body: F) -> Self {
+        Self::at(
+            Node::new(Some(scope), Kind::Cleanup, deadline),
+            Location::caller(),
+            body,
+        )
+    }
+
     pub(crate) fn made_at(mut self, location: &'static Location<'static>) -> Self {
         self.location = location;
         self
@@ -110,16 +119,21 @@ impl<F: Future> Driven<F> {
         let node = this.node.clone();
         let reason = Reason::new(ReasonKind::Dropped, None, None, this.location);
         node.cancel(reason, None);
-        ambient::with_node(&node, || this.body.set(None));
+        let dropped = catch_unwind(|| ambient::with_node(&node, || this.body.set(None)));
+        // A scope that has stopped may still have its waker here, which this takes.
+        if node.try_end() == Left::Something && !node.parent().is_some_and(|parent| leave_to(parent, &node)) {
+            // There is no scope around, for there is no task and no runtime: nobody could run it.
+            node.end();
+        }
+        // Behind that: when those around are free to go, they have what was left to them.
         if std::mem::take(this.holds) {
             node.release_parents();
         }
-        if node.try_end() == Left::Nothing {
-            return;
-        }
-        if !node.parent().is_some_and(|parent| leave_to(parent, &node)) {
-            // There is no scope around, for there is no task and no runtime: nobody could run it.
-            node.end();
+        match dropped {
+            Ok(()) => {}
+            // A second panic would end the process.
+            Err(payload) if std::thread::panicking() => drop_quietly(payload),
+            Err(payload) => std::panic::resume_unwind(payload),
         }
     }
 }
@@ -172,7 +186,7 @@ impl<F: Future> Future for Driven<F> {
                     None,
                 );
             }
-            if *this.holding != Holding::Never && !std::mem::replace(this.holds, true) {
+            if !std::mem::replace(this.holds, true) {
                 node.hold_parents();
             }
             *this.phase = Phase::Ending(outcome);
@@ -208,11 +222,13 @@ impl<F: Future> Future for Driven<F> {
             }
         }
         if let Phase::Stopped = this.phase {
+            // The end of the scope took the waker. It is left again for a cancel that is taken back; else whatever is cancelled around drops this
+            // after the poll.
+            node.register(cx.waker());
             if node.is_cancelled_outside() && !node.insists() {
-                // The scope has ended and is registered nowhere: whatever is cancelled around drops this after the poll. If that cancel
-                // is taken back, its waker is the one around it, which polls this.
                 return Poll::Pending;
             }
+            node.end();
             *this.phase = Phase::Done;
             return Poll::Ready(None);
         }
@@ -255,26 +271,39 @@ fn check_deadline(
 
 /// Runs what a scope has to clean up: its own clean-ups, one at a time, and what scopes left that were dropped inside.
 pub(crate) fn poll_cleanups(node: &Arc<Node>, cx: &mut Context<'_>) {
+    let mut began = false;
     loop {
+        let is_due = node.has_next_cleanup();
+        // The first one is free, so that a body that uses up its budget stops no clean-up beside it.
+        if is_due && std::mem::replace(&mut began, true) && coop::charge(cx).is_pending() {
+            return;
+        }
         let mut running = node.take_running();
-        if let Some(next) = node.next_cleanup() {
-            let deadline = Instant::now().checked_add(next.within);
-            let mut bounded = Driven::shield(Some(node.clone()), deadline, next.future);
-            bounded.holding = Holding::Never;
+        if let Some(next) = is_due.then(|| node.next_cleanup()).flatten() {
+            let bounded = Driven::cleanup(node.clone(), limit(next.within), next.future);
             running.push(Box::pin(Own(bounded, node.clone())));
         }
-        running.retain_mut(|future| match catch_unwind(|| future.as_mut().poll(cx)) {
-            Ok(Poll::Pending) => true,
-            Ok(Poll::Ready(())) => false,
-            Err(payload) => {
-                node.panicked(payload);
-                false
+        let mut pending = Vec::with_capacity(running.len());
+        for mut future in running {
+            match catch_unwind(|| future.as_mut().poll(cx)) {
+                Ok(Poll::Pending) => pending.push(future),
+                Ok(Poll::Ready(())) => drop_quietly(future),
+                Err(payload) => {
+                    drop_quietly(future);
+                    node.panicked(payload);
+                }
             }
-        });
-        if node.put_running(running) {
+        }
+        if node.put_running(pending) {
             return;
         }
     }
+}
+
+/// When a clean-up's time is over that begins now. Outside of a runtime nobody watches the time.
+fn limit(within: Duration) -> Option<Instant> {
+    filch_timer::Handle::try_current()?;
+    Instant::now().checked_add(within)
 }
 
 /// Runs all that is left to do in a scope whose body is gone.

@@ -373,7 +373,7 @@ impl Drop for Listener {
 ///
 /// It runs in the scope in which `defer` was called (the innermost; at least the task), beside the scope's body or after it, and the scope does not end before it.
 /// Nothing but its time cancels it: [`DEFAULT_CLEANUP`] from its begin, or what [`within`](Defer::within) says; then it is dropped. The clean-ups of
-/// one scope run one after the other, in the order in which their guards are dropped. (The shape is Go's and Swift's; that clean-up may wait is Trio's.)
+/// one scope run one after the other, in the order in which their guards are dropped. A guard that is kept beyond its task runs nothing any more. (The shape is Go's and Swift's; that clean-up may wait is Trio's.)
 ///
 /// # Panics
 ///

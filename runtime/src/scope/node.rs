@@ -38,6 +38,8 @@ pub(crate) enum Kind {
     Scope,
     /// As a scope, but a cancel from above stops here.
     Shield,
+    /// As a shield, and what is inside holds nothing around it: whoever runs it waits for it anyway.
+    Cleanup,
     /// The root of a task, or of a future in `block_on`: holds end here.
     Root,
 }
@@ -66,8 +68,8 @@ struct State {
     /// The task inside whose poll it was.
     canceller: Option<TaskKey>,
     deadline: Option<Instant>,
-    /// Of whoever polls the scope's body.
-    waker: Option<Waker>,
+    /// Of whoever polls the scope's body. Shared, for a waker is foreign code, which is not cloned under the lock.
+    waker: Option<Arc<Waker>>,
     /// Of those inside who wait to hear of a cancel.
     listeners: BTreeMap<u64, Waker>,
     kids: BTreeMap<u64, Weak<Node>>,
@@ -126,6 +128,11 @@ impl Node {
         node
     }
 
+    /// A cancel from above stops here.
+    fn is_shield(&self) -> bool {
+        matches!(self.kind, Kind::Shield | Kind::Cleanup)
+    }
+
     pub(crate) fn parent(&self) -> Option<&Arc<Node>> {
         self.parent.as_ref()
     }
@@ -138,7 +145,7 @@ impl Node {
             if node.requests.load(Ordering::Acquire) > 0 {
                 return Some(node);
             }
-            if node.kind == Kind::Shield {
+            if node.is_shield() {
                 return None;
             }
             node = node.parent.as_deref()?;
@@ -151,7 +158,7 @@ impl Node {
 
     /// Whether a cancel comes from around the scope: then it is not the scope's to catch.
     pub(crate) fn is_cancelled_outside(&self) -> bool {
-        self.kind != Kind::Shield && self.parent.as_ref().is_some_and(|parent| parent.is_cancelled())
+        !self.is_shield() && self.parent.as_ref().is_some_and(|parent| parent.is_cancelled())
     }
 
     /// Whether this very scope was cancelled.
@@ -167,28 +174,30 @@ impl Node {
 
     /// Whether a body that gave `Pending` is to be dropped. `before`: the scope was cancelled when the poll began. `task`: who is polled.
     pub(crate) fn must_drop(&self, before: bool, task: Option<TaskKey>) -> bool {
-        // Relaxed: holds change inside this task's polls only.
-        if self.holds.load(Ordering::Relaxed) > 0 && !seeded(Bug::ShieldIgnored) {
-            return false;
-        }
         let Some(node) = self.cancelled_at() else {
             // If it was told of one, that was taken back.
             self.heard.store(false, Ordering::Relaxed);
             return false;
         };
+        // Relaxed: holds change inside this task's polls, or, see `release_parents`, with a wake behind them.
+        if self.holds.load(Ordering::Relaxed) > 0 && !seeded(Bug::ShieldIgnored) {
+            return false;
+        }
         // A cancel that came during the poll from elsewhere wakes the task: what it waits for may be there by then.
         before || self.heard.load(Ordering::Relaxed) || (task.is_some() && node.state.lock().canceller == task)
     }
 
     /// Why the scope is cancelled, for the code inside, which from now on counts as told.
     pub(crate) fn tell(&self) -> Option<Reason> {
-        let reason = self.reason()?;
+        let cancelled = self.cancelled_at()?;
+        let reason = cancelled.state.lock().reason.clone()?;
         let mut node = self;
         loop {
             // Relaxed: only this task's polls look.
             node.heard.store(true, Ordering::Relaxed);
             match node.parent.as_deref() {
-                Some(parent) if node.kind != Kind::Root => node = parent,
+                // What is around the cancelled scope was not told of anything.
+                Some(parent) if node.kind != Kind::Root && !std::ptr::eq(node, cancelled) => node = parent,
                 _ => return Some(reason),
             }
         }
@@ -253,13 +262,13 @@ impl Node {
         while let Some(node) = nodes.pop() {
             let mut state = node.state.lock();
             wakers.extend(state.waker.clone());
-            wakers.extend(std::mem::take(&mut state.listeners).into_values());
+            wakers.extend(std::mem::take(&mut state.listeners).into_values().map(Arc::new));
             let first = nodes.len();
             nodes.extend(state.kids.values().filter_map(Weak::upgrade));
             drop(state);
             // Without the lock: the last reference to a kid takes it to leave its parent.
             let kids = nodes.split_off(first);
-            nodes.extend(kids.into_iter().filter(|kid| kid.kind != Kind::Shield));
+            nodes.extend(kids.into_iter().filter(|kid| !kid.is_shield()));
         }
         for waker in wakers.into_iter().rev() {
             wake(Some(waker));
@@ -268,22 +277,21 @@ impl Node {
 
     /// Leaves the waker of whoever polls the body.
     pub(crate) fn register(&self, waker: &Waker) {
-        let mut state = self.state.lock();
-        if !state.ended && !state.waker.as_ref().is_some_and(|old| old.will_wake(waker)) {
-            let old = state.waker.replace(waker.clone());
-            drop(state);
-            drop(old);
+        let is_known = |state: &State| state.waker.as_ref().is_some_and(|old| old.will_wake(waker));
+        if is_known(&self.state.lock()) {
+            return;
         }
+        let new = Arc::new(waker.clone());
+        let old = self.state.lock().waker.replace(new);
+        drop(old);
     }
 
     /// Leaves the waker of somebody who wants to hear of a cancel, under the number of an earlier call if there was one.
     pub(crate) fn listen(&self, number: Option<u64>, waker: &Waker) -> u64 {
+        let waker = waker.clone();
         let mut state = self.state.lock();
         let number = number.unwrap_or_else(|| state.number());
-        let old = match state.listeners.get(&number) {
-            Some(old) if old.will_wake(waker) => None,
-            _ => state.listeners.insert(number, waker.clone()),
-        };
+        let old = state.listeners.insert(number, waker);
         drop(state);
         drop(old);
         number
@@ -296,20 +304,34 @@ impl Node {
 
     /// Something inside must not be dropped by a cancel from around it.
     pub(crate) fn hold_parents(&self) {
-        self.change_holds(|holds| holds.fetch_add(1, Ordering::Relaxed));
-    }
-
-    pub(crate) fn release_parents(&self) {
-        self.change_holds(|holds| holds.fetch_sub(1, Ordering::Relaxed));
-    }
-
-    fn change_holds(&self, change: impl Fn(&AtomicUsize) -> usize) {
-        let mut node = self;
-        while node.kind != Kind::Root {
-            let Some(parent) = &node.parent else { break };
-            change(&parent.holds);
-            node = parent;
+        for node in self.held() {
+            node.holds.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Takes [`hold_parents`](Self::hold_parents) back. Another task than theirs may do that, for futures can be moved: so a scope that is
+    /// cancelled is woken. As with cancels, of two lock sections one is first: either this one's, and a canceller
+    /// that finds the waker afterwards wakes a poll that sees the hold gone, or the canceller's, and its cancel is seen here.
+    pub(crate) fn release_parents(&self) {
+        for node in self.held() {
+            if node.holds.fetch_sub(1, Ordering::Relaxed) == 1 {
+                let waker = node.state.lock().waker.clone();
+                if node.is_cancelled() {
+                    wake(waker);
+                }
+            }
+        }
+    }
+
+    /// The scopes around this one that it can hold.
+    fn held(&self) -> impl Iterator<Item = &Node> {
+        fn around(node: &Node) -> Option<&Node> {
+            match node.kind {
+                Kind::Root | Kind::Cleanup => None,
+                Kind::Scope | Kind::Shield => node.parent.as_deref(),
+            }
+        }
+        std::iter::successors(around(self), |node| around(node))
     }
 
     /// The scope has something to say even if it is cancelled from outside.
@@ -344,7 +366,7 @@ impl Node {
             if let Some(deadline) = node.deadline() {
                 earliest = Some(earliest.map_or(deadline, |earliest: Instant| earliest.min(deadline)));
             }
-            if node.kind == Kind::Shield {
+            if node.is_shield() {
                 return earliest;
             }
             match node.parent.as_deref() {
@@ -421,6 +443,12 @@ impl Node {
         }
     }
 
+    /// Whether there is a [`next_cleanup`](Self::next_cleanup).
+    pub(crate) fn has_next_cleanup(&self) -> bool {
+        let state = self.state.lock();
+        !state.own_runs && !state.cleanups.is_empty()
+    }
+
     /// The next clean-up of this scope's own, if none runs.
     pub(crate) fn next_cleanup(&self) -> Option<Cleanup> {
         let mut state = self.state.lock();
@@ -469,6 +497,11 @@ impl Node {
         self.state.lock().panic.take()
     }
 
+    /// Whether nothing can enter it any more.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.state.lock().ended
+    }
+
     /// Whether there are clean-ups to be polled.
     pub(crate) fn has_cleanups(&self) -> bool {
         let state = self.state.lock();
@@ -506,10 +539,20 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        if let Some(parent) = &self.parent {
-            let kid = parent.state.lock().kids.remove(&self.place);
-            drop(kid);
+        let mut around = self.leave_parent();
+        // One after the other: a tree may be deeper than a stack.
+        while let Some(mut node) = around.and_then(Arc::into_inner) {
+            around = node.leave_parent();
         }
+    }
+}
+
+impl Node {
+    fn leave_parent(&mut self) -> Option<Arc<Node>> {
+        let parent = self.parent.take()?;
+        let kid = parent.state.lock().kids.remove(&self.place);
+        drop(kid);
+        Some(parent)
     }
 }
 
@@ -521,10 +564,12 @@ impl State {
 }
 
 /// A foreign waker may panic: that stops nobody else from being woken.
-fn wake(waker: Option<Waker>) {
-    if let Err(payload) = catch_unwind(|| waker.map(Waker::wake)) {
+fn wake(waker: Option<Arc<Waker>>) {
+    let Some(waker) = waker else { return };
+    if let Err(payload) = catch_unwind(|| waker.wake_by_ref()) {
         drop_quietly(payload);
     }
+    drop_quietly(waker);
 }
 
 impl fmt::Debug for Node {

@@ -3,9 +3,8 @@
 //! A task that uses none of it has a null pointer here, and pays for a look at it before and after each poll.
 
 use crate::context::Values;
-use crate::scope::ambient;
 use crate::scope::driven;
-use crate::scope::node::{Kind, Node, Payload};
+use crate::scope::node::{Kind, Left, Node, Payload};
 use crate::shim::{AtomicBool, Mutex, Ordering, UnsafeCell};
 use std::fmt;
 use std::sync::Arc;
@@ -124,14 +123,13 @@ impl Cold {
         driven::poll_end(&self.root, cx)
     }
 
-    /// Leaves what is left to do to whoever takes it, if nobody is going to poll this task again.
-    pub(crate) fn bequeath(&self) -> bool {
-        let Some(heir) = ambient::heir() else { return false };
-        // If there is nobody, or if they have ended, it is dropped with this root.
-        let taken = heir.is_some_and(|heir| driven::leave_to(&heir, &self.root));
+    /// Leaves what is left to do to somebody who polls it in the place of this task. False if that cannot be.
+    pub(crate) fn bequeath(&self, heir: Option<Arc<Node>>) -> bool {
+        let taken =
+            heir.is_some_and(|heir| self.root.try_end() == Left::Nothing || driven::leave_to(&heir, &self.root));
         // Relaxed: only the one that runs the task looks.
         self.bequeathed.store(taken, Ordering::Relaxed);
-        true
+        taken
     }
 
     /// A panic is the group's, if there is one.

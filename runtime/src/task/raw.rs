@@ -21,6 +21,7 @@
 //! 8. `cold` goes from null to a box once, and stays until the task is freed.
 
 use crate::coop;
+use crate::scope::ambient;
 use crate::shim::{AtomicPtr, Bug, Ordering, UnsafeCell, catch_unwind, drop_quietly, seeded};
 use crate::task::cold::Cold;
 use crate::task::error::JoinError;
@@ -868,8 +869,14 @@ unsafe fn clean_up<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
     let waker = lend_waker(header);
     loop {
         task.header.state.forgive();
+        let heir = ambient::heir();
+        let is_last = heir.is_some();
+        // Nobody polls this task again: what is left has an heir, or one poll, where there is a runtime for it, and is dropped.
+        if is_last && (cold.bequeath(heir.flatten()) || filch_timer::Handle::try_current().is_none()) {
+            break;
+        }
         let polled = coop::with_task(header.cast(), || cold.poll_end(&mut Context::from_waker(&waker)));
-        if polled.is_ready() || cold.bequeath() {
+        if polled.is_ready() || is_last {
             break;
         }
         match task.header.state.end_pending() {
