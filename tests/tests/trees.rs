@@ -275,14 +275,17 @@ struct Link {
     alive: AtomicUsize,
     /// A child came too late for its group, which was cancelled from around.
     refused: AtomicBool,
+    /// What is in it may be dropped as it stands, by an abort or a timeout.
+    droppable: bool,
     around: Option<Arc<Link>>,
 }
 
 impl Link {
-    fn new(around: Option<&Arc<Link>>) -> Arc<Self> {
+    fn new(around: Option<&Arc<Link>>, droppable: bool) -> Arc<Self> {
         Arc::new(Self {
             alive: AtomicUsize::new(0),
             refused: AtomicBool::new(false),
+            droppable: droppable || around.is_some_and(|around| around.droppable),
             around: around.cloned(),
         })
     }
@@ -321,7 +324,7 @@ impl Drop for Alive {
     }
 }
 
-/// A clean-up, which must come to its end.
+/// A clean-up, or what a shield holds, which must come to its end; or need not, if the flag is up.
 struct Duty(Arc<World>, bool);
 
 impl Duty {
@@ -332,15 +335,17 @@ impl Duty {
 
     fn done(mut self) {
         self.1 = true;
-        self.0.done.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 impl Drop for Duty {
     fn drop(&mut self) {
         if !self.1 {
-            self.0.wrong(String::from("a clean-up was dropped before its end"));
+            self.0.wrong(String::from(
+                "a clean-up, or what a shield holds, was dropped before its end",
+            ));
         }
+        self.0.done.fetch_add(1, Ordering::SeqCst);
     }
 }
 
@@ -379,12 +384,20 @@ struct Axe(Scope);
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-fn inside<'a>(world: &'a Arc<World>, around: &'a Arc<Link>, region: &'a Region) -> Boxed<'a, ()> {
+fn inside<'a>(world: &'a Arc<World>, around: &'a Arc<Link>, region: &'a Region, droppable: bool) -> Boxed<'a, ()> {
     Box::pin(async move {
-        let link = Link::new(Some(around));
+        let link = Link::new(Some(around), droppable);
         let came = match region.kind {
             Kind::Shield => {
-                filch::shield(body(world, &link, region, None, None)).await;
+                let whole = Duty::new(world);
+                let shielded = async {
+                    // No cancel cuts it; a plain drop does.
+                    let mut whole = whole;
+                    whole.1 = link.droppable;
+                    body(world, &link, region, None, None).await;
+                    whole.done();
+                };
+                filch::shield(shielded).await;
                 Some(())
             }
             Kind::Scope => scope(async |scope| body(world, &link, region, Some(Axe(scope.clone())), None).await).await,
@@ -476,8 +489,8 @@ fn walk<'a>(
                         false => guards.push(guard),
                     }
                 }
-                Step::Inside(region) => inside(world, link, region).await,
-                Step::InsideFor(n, region) => drop(timeout(ms(*n), inside(world, link, region)).await),
+                Step::Inside(region) => inside(world, link, region, false).await,
+                Step::InsideFor(n, region) => drop(timeout(ms(*n), inside(world, link, region, true)).await),
                 Step::Child(child) => plant(world, link, child, group.expect("only groups have children")).await,
                 Step::Cancel => drop(axe.map(|axe| axe.0.cancel())),
                 Step::CancelLater(n) => {
@@ -538,7 +551,8 @@ async fn plant(world: &Arc<World>, link: &Arc<Link>, child: &Arc<Child>, group: 
     if group.scope().is_cancelled() {
         link.refused.store(true, Ordering::SeqCst);
     }
-    let handle = group.spawn(grow(world.clone(), link.clone(), child.clone()));
+    let link = Link::new(Some(link), child.fate == Fate::Aborted);
+    let handle = group.spawn(grow(world.clone(), link, child.clone()));
     match child.fate {
         Fate::Detached => {}
         Fate::Aborted => handle.abort(),
@@ -573,7 +587,7 @@ async fn tree(seed: u64) -> Vec<String> {
     };
     let after = ms(gardener.random.below(10));
     let world = Arc::new(World::default());
-    let link = Link::new(None);
+    let link = Link::new(None, child.fate == Fate::Aborted);
     let child = Arc::new(child);
     let task = filch::spawn(grow(world.clone(), link.clone(), child.clone()));
     match child.fate {
@@ -602,7 +616,7 @@ async fn tree(seed: u64) -> Vec<String> {
     let count = |count: &AtomicUsize| count.load(Ordering::SeqCst);
     if count(&world.born) != count(&world.dropped) || count(&world.duties) != count(&world.done) {
         world.wrong(format!(
-            "{} lives began and {} ended, of {} clean-ups {} were done",
+            "{} lives began and {} ended, of {} clean-ups and shields {} were",
             count(&world.born),
             count(&world.dropped),
             count(&world.duties),
