@@ -420,6 +420,14 @@ fn as_completed_can_be_left_and_taken_up_again() {
             order.push(task.await.unwrap());
         }
         assert_eq!(order, [1, 2, 3, 4]);
+        // Also when nobody asked in between.
+        let mut tasks = filch::as_completed([4, 2, 1, 3].map(|n| filch::spawn(after(n * 5, n))));
+        sleep(ms(100)).await;
+        let mut order = Vec::new();
+        while let Some(task) = tasks.next().await {
+            order.push(task.await.unwrap());
+        }
+        assert_eq!(order, [1, 2, 3, 4]);
     });
 }
 

@@ -1,6 +1,5 @@
 //! What a handle can do besides being awaited.
 
-use crate::combine::crowd;
 use crate::coop;
 use crate::scope::{Reason, ReasonKind};
 use crate::task::error::JoinError;
@@ -93,10 +92,8 @@ impl<T> CancelOnDrop<T> {
 
     /// The outcome, if it comes in time.
     async fn within(&mut self, limit: Duration) -> Option<Result<T, JoinError>> {
-        if self.handle.as_ref().is_some_and(JoinHandle::is_finished) {
-            return self.handle.take().map(crowd::outcome);
-        }
         if limit.is_zero() {
+            // If the outcome is there already, the cancel means nothing.
             return None;
         }
         let mut timer = Instant::now()
