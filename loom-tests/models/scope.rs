@@ -310,3 +310,144 @@ fn a_cancel_reaches_a_child_that_begins() {
         assert_eq!(counts.future_drops(), 1);
     });
 }
+
+/// A cancel that is taken back beside its delivery: the task ends by it, or lives on as if it had never been; nothing is lost between.
+#[test]
+fn a_cancel_that_is_taken_back() {
+    model("a_cancel_that_is_taken_back", Some(3), || {
+        let (yard, counts) = (Yard::new(), Counts::new());
+        let (data, place) = (flag(), Arc::new(Mutex::new(None)));
+        let handle = yard.spawn({
+            let mut wait = Box::pin(raised(data.clone(), place.clone()));
+            counted(&counts, move |cx| wait.as_mut().poll(cx).is_ready())
+        });
+        yard.drain();
+        let task = handle.task();
+        let other = thread::spawn(move || {
+            task.cancel();
+            task.uncancel()
+        });
+        yard.drain();
+        assert_eq!(other.join().expect("joined"), 0);
+        yard.drain();
+        if handle.is_finished() {
+            assert!(outcome(handle).is_err_and(|error| error.is_cancelled()));
+        } else {
+            raise(&data, &place);
+            yard.drain();
+            assert_eq!(outcome(handle).expect("a value").read(), 7);
+        }
+        assert_eq!(counts.future_drops(), 1);
+    });
+}
+
+/// A task and the one that it awaits are cancelled by two threads: both end, whichever comes first.
+#[test]
+fn a_task_and_the_one_it_awaits_are_cancelled() {
+    model("a_task_and_the_one_it_awaits_are_cancelled", Some(2), || {
+        let (yard, counts) = (Yard::new(), Counts::new());
+        let inner = yard.spawn(counted(&counts, |_| false));
+        let inner_task = inner.task();
+        let outer = yard.spawn(async move { inner.await.map(|_| ()).map_err(|error| error.is_cancelled()) });
+        yard.drain();
+        let outer_task = outer.task();
+        let one = thread::spawn(move || inner_task.cancel());
+        let two = thread::spawn(move || outer_task.cancel());
+        yard.drain();
+        one.join().expect("joined");
+        two.join().expect("joined");
+        yard.drain();
+        assert_eq!(counts.future_drops(), 1, "the inner task has not ended");
+        match outcome(outer) {
+            Ok(inner) => assert_eq!(inner, Err(true)),
+            Err(error) => assert!(error.is_cancelled()),
+        }
+    });
+}
+
+/// A child fails while its parent is cancelled from outside: the error is seen, and the cancel is not lost.
+#[test]
+fn an_error_and_a_cancel_from_outside() {
+    model("an_error_and_a_cancel_from_outside", Some(2), || {
+        let (yard, elsewhere) = (Yard::new(), Yard::new());
+        let seen = Arc::new(AtomicUsize::new(0));
+        let node: Arc<Mutex<Option<std::sync::Arc<Node>>>> = Arc::new(Mutex::new(None));
+        let parent = yard.spawn({
+            let (place, seen) = (node.clone(), seen.clone());
+            async move {
+                let node = Node::new(scope::current(), Kind::Scope, None);
+                *place.lock() = Some(node.clone());
+                let ended = scope::driven::Driven::at(node, Location::caller(), std::future::pending::<()>()).await;
+                assert_eq!(ended, None);
+                seen.fetch_add(1, Ordering::Relaxed);
+                std::future::pending::<()>().await;
+            }
+        });
+        yard.drain();
+        let node = node.lock().take().expect("the group was opened");
+        // What a group does with the error of its child.
+        let failing = child(&elsewhere, &node, {
+            let node = node.clone();
+            async move {
+                node.insist();
+                node.cancel(reason(), None);
+                None::<()>
+            }
+        });
+        drop(node);
+        let task = parent.task();
+        let cancelling = thread::spawn(move || task.cancel());
+        let running = thread::spawn(move || elsewhere.drain());
+        yard.drain();
+        cancelling.join().expect("joined");
+        running.join().expect("joined");
+        yard.drain();
+        assert!(outcome(failing).is_err());
+        assert_eq!(seen.load(Ordering::Relaxed), 1, "the error was not seen");
+        assert!(
+            outcome(parent).is_err_and(|error| error.is_cancelled()),
+            "the cancel is lost"
+        );
+    });
+}
+
+/// A cancel of a parent beside the end of one of its children: all end, and the parent last.
+#[test]
+fn a_cancel_reaches_all_children() {
+    model("a_cancel_reaches_all_children", Some(2), || {
+        let (yard, elsewhere, counts) = (Yard::new(), Yard::new(), Counts::new());
+        let place: Arc<Mutex<Option<std::sync::Arc<Node>>>> = Arc::new(Mutex::new(None));
+        let parent = yard.spawn({
+            let place = place.clone();
+            async move {
+                let node = Node::new(scope::current(), Kind::Scope, None);
+                *place.lock() = Some(node.clone());
+                scope::driven::Driven::at(node, Location::caller(), std::future::pending::<()>()).await
+            }
+        });
+        yard.drain();
+        let node = place.lock().take().expect("it was opened");
+        let ends = child(&elsewhere, &node, async { Some(1) });
+        let mut body = counted(&counts, |_| false);
+        let waits = child(&elsewhere, &node, async move {
+            let mut body = pin!(&mut body);
+            std::future::poll_fn(|cx: &mut Context<'_>| body.as_mut().poll(cx).map(|_| None::<()>)).await
+        });
+        drop(node);
+        let task = parent.task();
+        let cancelling = thread::spawn(move || task.cancel());
+        let other = thread::spawn({
+            let elsewhere = elsewhere.clone();
+            move || elsewhere.drain()
+        });
+        yard.drain();
+        assert!(!parent.is_finished() || (ends.is_finished() && waits.is_finished()));
+        cancelling.join().expect("joined");
+        other.join().expect("joined");
+        elsewhere.drain();
+        yard.drain();
+        assert!(ends.is_finished() && waits.is_finished(), "a child was not reached");
+        assert_eq!(counts.future_drops(), 1);
+        assert!(outcome(parent).is_err_and(|error| error.is_cancelled()));
+    });
+}
