@@ -174,6 +174,8 @@ impl<E: fmt::Debug + fmt::Display> std::error::Error for GroupError<E> {}
 /// of a child, cancels the group: the others, and the body, are [cancelled](mod@crate::scope), and their errors are collected. A panic of a child counts as an
 /// error. A child that is cancelled by itself, or whose handle is dropped, disturbs nobody.
 ///
+/// A body that awaits the handle of a child which the same cancel has ended does not hear of that: it is cancelled itself.
+///
 /// The children are inside the scope in which the group was opened: its cancels, its deadline, its values of task-local keys are theirs.
 ///
 /// When this returns, every child is gone, its future is dropped, and its clean-ups have run. (The idea is Trio's nursery and asyncio's `TaskGroup`.)

@@ -435,3 +435,18 @@ fn a_hundred_thousand_children() {
         });
     });
 }
+
+#[test]
+fn a_child_that_is_cancelled_with_the_body_is_no_news_to_it() {
+    everywhere(|| async {
+        let outcome = filch::fail_after(ms(5), async |_| {
+            filch::group(async |group| {
+                let child = group.spawn(pending::<Result<(), Wrong>>());
+                // Whether the child ends before the body is polled or after: the time was up, and that is all.
+                child.await.map_err(|_| Wrong(1))
+            })
+            .await
+        });
+        assert!(outcome.await.is_err(), "a time-out became an error of the group");
+    });
+}

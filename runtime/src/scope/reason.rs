@@ -51,6 +51,11 @@ impl Reason {
         }))
     }
 
+    /// Whether both tell of the same cancel, not only of the same kind.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// What kind of event it was.
     pub fn kind(&self) -> ReasonKind {
         self.0.kind

@@ -34,6 +34,8 @@ pub(crate) struct Cold {
     finishing: AtomicBool,
     /// What it left behind is somebody else's.
     bequeathed: AtomicBool,
+    /// The task has ended by a cancel.
+    cancelled: AtomicBool,
     /// Nothing. The models see by it whether whoever finds this has what was written before it was found.
     made: UnsafeCell<()>,
 }
@@ -52,6 +54,7 @@ impl Cold {
             listens: AtomicBool::new(false),
             finishing: AtomicBool::new(false),
             bequeathed: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
             made,
         }
     }
@@ -99,6 +102,22 @@ impl Cold {
         let wants = !self.listens.load(Ordering::Relaxed);
         self.listens.store(true, Ordering::Relaxed);
         wants
+    }
+
+    /// The task ends by a cancel.
+    pub(crate) fn set_cancelled(&self) {
+        // Relaxed: who looks has seen that the task is complete.
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the task, which has ended, was cancelled with the scope that the calling code is in: by the very same cancel.
+    pub(crate) fn is_cancelled_with(&self, around: Option<&Node>) -> bool {
+        // Relaxed: as in `set_cancelled`.
+        self.cancelled.load(Ordering::Relaxed)
+            && around.is_some_and(|around| match (self.root.reason(), around.reason()) {
+                (Some(ours), Some(theirs)) => ours.is_same(&theirs),
+                _ => false,
+            })
     }
 
     pub(crate) fn is_finishing(&self) -> bool {

@@ -426,6 +426,10 @@ impl<T> JoinRef<T> {
         Poll::Ready(self.take_output())
     }
 
+    pub(crate) fn cold(&self) -> Option<&Cold> {
+        self.header().cold()
+    }
+
     /// Ready when the outcome is there, which stays; or a promise to wake.
     pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let header = self.header();
@@ -908,6 +912,9 @@ unsafe fn clean_up<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
         },
         outcome => outcome,
     };
+    if let Stage::Cancelled = outcome {
+        cold.set_cancelled();
+    }
     // SAFETY: the caller's promise.
     unsafe { finish_cold::<F, S>(header, outcome) };
 }
