@@ -55,7 +55,7 @@ where
 
 /// Runs futures in parallel, as tasks, and gives their values in the order of the arguments. The first error cancels the other children.
 ///
-/// It is returned when they have ended; what they say then is dropped. ([`group`](crate::group) collects all errors.)
+/// It is returned when they have ended; what they say then is dropped. ([`group`](fn@crate::group) collects all errors.)
 ///
 /// # Errors
 ///

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 impl<T> JoinHandle<T> {
     /// A handle that cancels the task when it is dropped before it gave the outcome: whoever awaits it and is cancelled takes the task along. Nobody waits
-    /// for the end of the task then; a [`group`](crate::group) does.
+    /// for the end of the task then; a [`group`](fn@crate::group) does.
     #[track_caller]
     pub fn cancel_on_drop(self) -> CancelOnDrop<T> {
         CancelOnDrop {
