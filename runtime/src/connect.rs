@@ -5,6 +5,7 @@ use filch_timer::{Instant, Sleep, sleep};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -36,9 +37,10 @@ const DELAY: Duration = Duration::from_millis(250);
 /// # Ok::<_, std::io::Error>(())
 /// # }).unwrap();
 /// ```
-pub fn connect<A: ToSocketAddrs>(host: A) -> Connect<A> {
+pub fn connect<'a, A: ToSocketAddrs + 'a>(host: A) -> Connect<'a, A> {
     Connect {
         host,
+        lifetime: PhantomData,
         delay: DELAY,
         local: None,
     }
@@ -47,13 +49,14 @@ pub fn connect<A: ToSocketAddrs>(host: A) -> Connect<A> {
 /// An attempt to connect, before it is awaited. From [`connect`].
 #[derive(Debug)]
 #[must_use = "nothing is tried before it is awaited"]
-pub struct Connect<A> {
+pub struct Connect<'a, A> {
     host: A,
+    lifetime: PhantomData<&'a ()>,
     delay: Duration,
     local: Option<SocketAddr>,
 }
 
-impl<A: ToSocketAddrs> Connect<A> {
+impl<A: ToSocketAddrs> Connect<'_, A> {
     /// How long an address has before the next one is tried, too.
     pub fn happy_eyeballs(mut self, delay: Duration) -> Self {
         self.delay = delay;
@@ -81,9 +84,9 @@ impl<A: ToSocketAddrs> Connect<A> {
     }
 }
 
-impl<A: ToSocketAddrs + Send + Sync + 'static> IntoFuture for Connect<A> {
+impl<'a, A: ToSocketAddrs + Send + Sync + 'a> IntoFuture for Connect<'a, A> {
     type Output = Result<TcpStream, ConnectError>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.run())

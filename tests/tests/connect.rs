@@ -48,9 +48,9 @@ fn a_refusal_starts_the_next_attempt_at_once() {
     simulated(|| async {
         let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = open.local_addr().unwrap();
-        let addresses: &'static [SocketAddr] = vec![closed().await, closed().await, address].leak();
+        let addresses = [closed().await, closed().await, address];
         let begin = Instant::now();
-        let stream = connect(addresses).await.unwrap();
+        let stream = connect(&addresses[..]).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
         assert!(begin.elapsed() < 100 * MS);
     });
@@ -62,9 +62,9 @@ fn an_address_that_does_not_answer_holds_up_nobody() {
         let silent = TcpListener::bind("127.0.0.2:0").await.unwrap();
         let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (silent, address) = (silent.local_addr().unwrap(), open.local_addr().unwrap());
-        let addresses: &'static [SocketAddr] = vec![silent, address].leak();
+        let addresses = [silent, address];
         let begin = Instant::now();
-        let stream = connect(addresses).await.unwrap();
+        let stream = connect(&addresses[..]).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
         assert!(
             begin.elapsed() >= 250 * MS && begin.elapsed() < 300 * MS,
@@ -72,7 +72,7 @@ fn an_address_that_does_not_answer_holds_up_nobody() {
             begin.elapsed()
         );
         let begin = Instant::now();
-        connect(addresses).happy_eyeballs(10 * MS).await.unwrap();
+        connect(&addresses[..]).happy_eyeballs(10 * MS).await.unwrap();
         assert!(
             begin.elapsed() >= 10 * MS && begin.elapsed() < 50 * MS,
             "{:?}",
@@ -85,8 +85,8 @@ fn an_address_that_does_not_answer_holds_up_nobody() {
 fn all_failures_are_told() {
     within(|| {
         multi(1).block_on(async {
-            let addresses: &'static [SocketAddr] = vec![closed().await, closed().await].leak();
-            let error = connect(addresses).await.unwrap_err();
+            let addresses = [closed().await, closed().await];
+            let error = connect(&addresses[..]).await.unwrap_err();
             let ConnectError::Failed(attempts) = &error else {
                 panic!("{error}")
             };
@@ -99,8 +99,8 @@ fn all_failures_are_told() {
             );
             assert_eq!(io::Error::from(error).kind(), io::ErrorKind::ConnectionRefused);
 
-            let none: &'static [SocketAddr] = &[];
-            let error = connect(none).await.unwrap_err();
+            let none: [SocketAddr; 0] = [];
+            let error = connect(&none[..]).await.unwrap_err();
             assert!(matches!(error, ConnectError::Lookup(_)), "{error}");
             let error = connect("no.such.host.invalid:80").await.unwrap_err();
             assert!(matches!(error, ConnectError::Lookup(_)), "{error}");
@@ -133,8 +133,8 @@ fn families_take_turns() {
             let port = closed().await.port();
             let four = |last| SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), port));
             let six = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, port));
-            let addresses: &'static [SocketAddr] = vec![four(1), four(2), six].leak();
-            let ConnectError::Failed(attempts) = connect(addresses).await.unwrap_err() else {
+            let addresses = [four(1), four(2), six];
+            let ConnectError::Failed(attempts) = connect(&addresses[..]).await.unwrap_err() else {
                 panic!("they are tried")
             };
             let tried: Vec<_> = attempts.iter().map(|(address, _)| *address).collect();
