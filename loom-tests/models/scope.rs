@@ -168,6 +168,42 @@ fn a_wake_beats_a_cancel_that_comes_after_it() {
     });
 }
 
+/// A body that has heard of the cancel, in whatever moment of its poll that was, is dropped at its next wait, though it was woken there.
+#[test]
+fn who_has_heard_of_a_cancel_ends_at_the_next_wait() {
+    model("who_has_heard_of_a_cancel_ends_at_the_next_wait", Some(2), || {
+        let yard = Yard::new();
+        let passed = Arc::new(AtomicUsize::new(0));
+        let handle = yard.spawn({
+            let passed = passed.clone();
+            async move {
+                let mut waited = false;
+                let listens = scope::cancelled();
+                std::future::poll_fn(|cx| {
+                    // It is woken by itself as well, so that its first poll may already find the cancel.
+                    cx.waker().wake_by_ref();
+                    match std::mem::replace(&mut waited, true) {
+                        true => Poll::Ready(()),
+                        false => Poll::Pending,
+                    }
+                })
+                .await;
+                listens.await;
+                crate::task::yield_now().await;
+                passed.fetch_add(1, Ordering::Relaxed);
+                std::future::pending::<()>().await;
+            }
+        });
+        let task = handle.task();
+        let other = thread::spawn(move || task.cancel());
+        yard.drain();
+        other.join().expect("joined");
+        yard.drain();
+        assert_eq!(passed.load(Ordering::Relaxed), 0, "it went on past a wait");
+        assert!(outcome(handle).is_err_and(|error| error.is_cancelled()));
+    });
+}
+
 /// A body inside a shield is not dropped by a cancel, and is afterwards.
 #[test]
 fn a_shield_holds_off_a_cancel() {

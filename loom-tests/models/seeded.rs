@@ -52,6 +52,7 @@ caught! {
     gate_no_recheck: "GateNoRecheck" by "runtime::a_sleeper_stands_aside";
     gate_left_open: "GateLeftOpen" by "runtime::between_two_runs_nobody_polls";
     shield_ignored: "ShieldIgnored" by "scope::a_shield_holds_off_a_cancel";
+    heard_forgotten: "HeardForgotten" by "scope::who_has_heard_of_a_cancel_ends_at_the_next_wait";
     cancel_wakes_first: "CancelWakesFirst" by "scope::a_cancel_is_heard";
     last_child_in_silence: "LastChildInSilence" by "scope::the_last_child_wakes_the_scope";
     watcher_no_recheck: "WatcherNoRecheck" by "watcher::a_running_worker_is_watched";

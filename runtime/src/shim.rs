@@ -477,6 +477,8 @@ pub(crate) enum Bug {
     GateLeftOpen,
     /// A cancel drops a body that is inside a shield.
     ShieldIgnored,
+    /// A body that was told of a cancel during its poll is polled once more all the same.
+    HeardForgotten,
     /// A cancel wakes those inside before it can be seen.
     CancelWakesFirst,
     /// The last child of a scope ends and wakes nobody.

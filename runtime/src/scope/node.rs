@@ -194,7 +194,7 @@ impl Node {
         let mut node = self;
         loop {
             // Relaxed: only this task's polls look.
-            node.heard.store(true, Ordering::Relaxed);
+            node.heard.store(!seeded(Bug::HeardForgotten), Ordering::Relaxed);
             match node.parent.as_deref() {
                 // What is around the cancelled scope was not told of anything.
                 Some(parent) if node.kind != Kind::Root && !std::ptr::eq(node, cancelled) => node = parent,
