@@ -423,3 +423,19 @@ fn place(name: &str, f: impl FnOnce()) {
     f();
     drop(tell);
 }
+
+/// A task that runs, and has come as far as it says: its body sends when it is there.
+///
+/// # Panics
+///
+/// If the body ends without that, or outside of a runtime.
+pub async fn begun<F>(body: impl FnOnce(filch::sync::oneshot::Sender<()>) -> F) -> filch::task::JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    let (begun, begins) = filch::sync::oneshot::channel();
+    let task = filch::spawn(body(begun));
+    begins.await.expect("it begins");
+    task
+}

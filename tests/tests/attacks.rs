@@ -3,7 +3,7 @@
 use filch::group::{Failure, Group, GroupError};
 use filch::time::{Instant, sleep};
 use filch::{scope, task};
-use filch_tests::{Log, OnDrop, everywhere, within};
+use filch_tests::{Log, OnDrop, begun, everywhere, within};
 use std::future::{Future, pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,18 +19,6 @@ fn ms(n: u64) -> Duration {
 struct Wrong;
 
 type Outcome<T> = Result<T, GroupError<Wrong>>;
-
-/// A task that has run up to its first wait.
-async fn begun<F>(body: impl FnOnce(filch::sync::oneshot::Sender<()>) -> F) -> task::JoinHandle<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    let (begun, begins) = filch::sync::oneshot::channel();
-    let task = filch::spawn(body(begun));
-    begins.await.unwrap();
-    task
-}
 
 #[test]
 fn a_destructor_that_panics_in_a_dropped_scope_loses_no_clean_up() {

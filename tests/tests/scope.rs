@@ -2,7 +2,7 @@
 
 use filch::time::{Instant, sleep};
 use filch::{scope, task};
-use filch_tests::everywhere;
+use filch_tests::{begun, everywhere};
 use std::future::pending;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -36,18 +36,6 @@ impl Drop for OnDrop {
     fn drop(&mut self) {
         self.0.say(self.1);
     }
-}
-
-/// A task that runs, and has run up to its first wait.
-async fn begun<F>(body: impl FnOnce(filch::sync::oneshot::Sender<()>) -> F) -> task::JoinHandle<F::Output>
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    let (begun, begins) = filch::sync::oneshot::channel();
-    let task = filch::spawn(body(begun));
-    begins.await.unwrap();
-    task
 }
 
 #[test]
