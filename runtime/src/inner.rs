@@ -1,6 +1,7 @@
 //! The parts of a runtime, as its handles share them.
 
 use crate::blocking::BlockingPool;
+use crate::calls::Calls;
 use crate::scheduler::lane::Line;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::simulation::Simulation;
@@ -23,6 +24,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Clock,
     /// The lanes that there are, and some that were.
     pub(crate) lanes: Mutex<Vec<Weak<Line>>>,
+    pub(crate) calls: Arc<Calls>,
     /// In a multi_thread runtime whose clock can be paused.
     pub(crate) stillness: Option<Arc<Stillness>>,
     pub(crate) multi_thread: bool,

@@ -22,6 +22,8 @@ mod alarm;
 mod arrivals;
 mod blocking;
 mod builder;
+mod call;
+mod calls;
 pub mod combine;
 #[cfg(not(loom))]
 mod connect;
@@ -59,6 +61,7 @@ pub mod task;
 mod task_builder;
 mod task_local;
 
+pub use call::{call_at, call_later, call_soon};
 pub use combine::{
     as_completed, gather, gather_settled, map, race, race_staggered, try_gather, wait, wait_first_error, wait_for,
 };
@@ -84,6 +87,8 @@ mod guide {}
 /// Runtimes: building them, handles to them, what they count.
 pub mod runtime {
     pub use crate::builder::{Builder, Interrupt};
+    pub use crate::call::CallHandle;
+    pub use crate::calls::CancelOutcome;
     pub use crate::handle::{EnterGuard, Handle, RuntimeFlavor, TryCurrentError};
     pub use crate::metrics::RuntimeMetrics;
     pub use crate::rt::{Runtime, ShutdownReport};

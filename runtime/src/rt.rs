@@ -1,6 +1,7 @@
 //! A runtime: its threads, its beginning and its end.
 
 use crate::blocking::BlockingPool;
+use crate::calls::Calls;
 use crate::coop;
 use crate::driver::{Driver, wake_all};
 use crate::handle::{self, Driving, EnterGuard, Handle};
@@ -165,6 +166,7 @@ impl Runtime {
             resolver: BlockingPool::new(resolver, limit(RESOLVERS), settings.keep_alive),
             clock,
             lanes: Mutex::new(Vec::new()),
+            calls: Calls::new(),
             stillness,
             multi_thread: settings.multi_thread,
             stop: Stop::new(),
