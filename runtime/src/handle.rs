@@ -10,6 +10,7 @@ use crate::scheduler::record::Record;
 use crate::scheduler::simulation::{Entrance, Host};
 use crate::scheduler::worker;
 use crate::scope;
+use crate::scope::ambient::Around;
 use crate::shim::thread_local_const;
 use crate::stillness::Stillness;
 use crate::task::cold::Cold;
@@ -182,17 +183,25 @@ impl Handle {
         F: FnOnce() -> R + Send + 'static,
         R: Send + 'static,
     {
+        // Values, and the deadline, go along.
+        self.spawn_job(f, task_local::around(), Location::caller())
+    }
+
+    /// Runs a function that blocks inside of what it is given.
+    pub(crate) fn spawn_job<F, R>(&self, f: F, around: Around, location: &'static Location<'static>) -> JoinHandle<R>
+    where
+        F: FnOnce() -> R + Send + 'static,
+        R: Send + 'static,
+    {
         if let Some(sim) = &self.inner.sim {
             sim.record.notice();
         }
         let handle = self.clone();
-        // Values, and the deadline, go along.
-        let around = task_local::around();
         let job = move || {
             let _inside = handle.enter();
             around.run(f)
         };
-        self.inner.blocking.spawn(job, hold(self), Location::caller())
+        self.inner.blocking.spawn(job, hold(self), location)
     }
 
     /// Makes a [lane](crate::Lane) of the runtime.

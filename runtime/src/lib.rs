@@ -39,6 +39,7 @@ mod interrupt;
 #[cfg(not(all(feature = "signal", not(loom))))]
 #[path = "interrupt_none.rs"]
 mod interrupt;
+mod job;
 mod join_set;
 mod lane;
 mod local_set;
@@ -60,17 +61,20 @@ mod stop;
 pub mod task;
 mod task_builder;
 mod task_local;
+mod threads;
 
 pub use call::{call_at, call_later, call_soon};
 pub use combine::{
     as_completed, gather, gather_settled, map, race, race_staggered, try_gather, wait, wait_first_error, wait_for,
 };
 pub use group::group;
+pub use job::{Blocking, blocking};
 pub use lane::Lane;
 pub use run::run;
 pub use runner::Runner;
 pub use scope::{
-    cancelled, checkpoint, deadline, defer, fail_after, fail_at, move_on_after, move_on_at, scope, shield,
+    cancelled, check_cancelled, checkpoint, deadline, defer, fail_after, fail_at, move_on_after, move_on_at, scope,
+    shield,
 };
 pub use spawn::lane;
 pub use task::spawn;
@@ -93,6 +97,7 @@ pub mod runtime {
     pub use crate::metrics::RuntimeMetrics;
     pub use crate::rt::{Runtime, ShutdownReport};
     pub use crate::runner::{Interrupted, Runner, StopReason};
+    pub use crate::threads::CallError;
 }
 
 /// Time: sleeping, limits, intervals, and a clock that tests can stop.
@@ -151,7 +156,7 @@ pub mod sync {
     pub mod channel;
     mod event;
     mod exchange;
-    mod limiter;
+    pub(crate) mod limiter;
     mod queue;
     mod store;
     mod waiters;

@@ -3,6 +3,7 @@
 use crate::shim::{Bug, Condvar, Mutex, seeded};
 use std::sync::Arc;
 use std::task::{Wake, Waker};
+use std::time::Instant;
 
 /// One thread's park, with one token: an unpark that comes first ends the next park at once.
 #[derive(Debug)]
@@ -29,6 +30,20 @@ impl Parker {
             token = self.given.wait(token);
         }
         *token = false;
+    }
+
+    /// As [`park`](Self::park), until `deadline` at the latest. False if that came first.
+    pub(crate) fn park_until(&self, deadline: Instant) -> bool {
+        let mut token = self.token.lock();
+        while !*token {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            token = self.given.wait_timeout(token, left).0;
+        }
+        *token = false;
+        true
     }
 
     /// Waits for the token and leaves it there.

@@ -47,7 +47,7 @@ pub fn lane() -> Lane {
 /// Runs a function that blocks (file access, a long computation, a library that waits) on a thread of the blocking pool, and gives a
 /// handle on its result.
 ///
-/// A job that has begun cannot be aborted; one that still waits for a thread can.
+/// A job that has begun cannot be aborted; one that still waits for a thread can. [`blocking`](crate::blocking()) makes a job a part of the code that awaits it.
 ///
 /// # Panics
 ///

@@ -3,6 +3,7 @@
 use crate::context::Values;
 use crate::scope;
 use crate::scope::ambient::{self, Around};
+use crate::scope::node::Node;
 use crate::task::cold::Cold;
 use crate::task::raw;
 use pin_project_lite::pin_project;
@@ -59,6 +60,11 @@ pub(crate) fn share(cold: &Cold, context: &Context) {
 /// What a blocking job that is spawned here is inside of.
 pub(crate) fn around() -> Around {
     Around::new(scope::current_if_any(), current().map(|values| Arc::new(values.copy())))
+}
+
+/// What a blocking job is inside of whose scope is `node`.
+pub(crate) fn around_in(node: Arc<Node>) -> Around {
+    Around::new(Some(node), current().map(|values| Arc::new(values.copy())))
 }
 
 /// A key for values that belong to a task. Made by [`task_local!`](crate::task_local).

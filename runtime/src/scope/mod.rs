@@ -302,6 +302,41 @@ pub async fn checkpoint() -> Result<(), Cancelled> {
     ask()
 }
 
+/// Asks whether this code is cancelled, without waiting: what a function that [blocks](crate::blocking()) does now and then. (Trio's and anyio's `from_thread.check_cancelled`.)
+///
+/// Async code that asks is not thereby told, as by [`checkpoint`]: it still is polled once more at its next wait.
+///
+/// # Errors
+///
+/// If it is.
+///
+/// ```
+/// # filch::run(async {
+/// let counted = filch::scope(async |scope| {
+///     let scope = scope.clone();
+///     let count = filch::blocking(move || {
+///         for n in 0.. {
+///             if n == 100 {
+///                 scope.cancel();
+///             }
+///             if filch::check_cancelled().is_err() {
+///                 return n;
+///             }
+///         }
+///         0
+///     });
+///     count.await
+/// });
+/// assert_eq!(counted.await, Some(100));
+/// # });
+/// ```
+pub fn check_cancelled() -> Result<(), Cancelled> {
+    match current_if_any().and_then(|node| node.reason()) {
+        Some(reason) => Err(Cancelled { reason }),
+        None => Ok(()),
+    }
+}
+
 fn ask() -> Result<(), Cancelled> {
     match current_if_any().and_then(|node| node.tell()) {
         Some(reason) => Err(Cancelled { reason }),

@@ -214,6 +214,14 @@ impl CapacityLimiter {
         }
     }
 
+    /// Waits for a token for somebody new, on behalf of whom a task waits.
+    pub(crate) async fn borrow_anonymously(&self) -> Token {
+        match self.lend(None).await {
+            Ok(token) => token,
+            Err(AlreadyBorrows(())) => unreachable!("somebody new has none"),
+        }
+    }
+
     async fn lend(&self, borrower: Option<Borrower>) -> Result<Token, AlreadyBorrows> {
         let borrower = Wait::new(&*self.0, borrower).await?;
         Ok(self.token(borrower))
