@@ -129,13 +129,10 @@ impl Calls {
     /// Makes a turn of all that is due at `now`; what comes later, even from these, waits for the next one.
     pub(crate) fn begin(&self, now: Instant) {
         let mut state = self.0.lock();
-        while let Some(first) = state.waiting.first_entry() {
-            if first.key().0.is_some_and(|time| time > now) {
-                break;
-            }
-            let (place, call) = first.remove_entry();
-            state.turn.insert(place, call);
-        }
+        // Behind all that are due: there are not so many calls.
+        let later = state.waiting.split_off(&(Some(now), u64::MAX));
+        // The turn before is over.
+        state.turn = std::mem::replace(&mut state.waiting, later);
     }
 
     /// The task that calls is dropped: so is all that waits for it.
@@ -177,8 +174,12 @@ pub(crate) struct Call {
 
 enum Fate {
     Pending(Callback),
-    /// On the thread with this number.
-    Running(usize),
+    Running {
+        /// The number of the thread.
+        thread: usize,
+        /// Somebody waits for the end.
+        awaited: bool,
+    },
     Ran,
     Cancelled,
     /// Together with the task that calls.
@@ -214,14 +215,19 @@ impl Call {
 
     /// Calls it, if nobody has cancelled it. A panic is the panic hook's.
     pub(crate) fn run(&self) {
-        let Some(f) = self.claim(Fate::Running(thread_number())) else {
-            return;
+        let running = Fate::Running {
+            thread: thread_number(),
+            awaited: false,
         };
+        let Some(f) = self.claim(running) else { return };
         if let Err(payload) = catch_unwind(f) {
             drop_quietly(payload);
         }
-        *self.fate.lock() = Fate::Ran;
-        self.over.notify_all();
+        let before = std::mem::replace(&mut *self.fate.lock(), Fate::Ran);
+        // Notifying costs a system call, whether somebody waits or not.
+        if let Fate::Running { awaited: true, .. } = before {
+            self.over.notify_all();
+        }
     }
 
     pub(crate) fn is_pending(&self) -> bool {
@@ -232,13 +238,14 @@ impl Call {
     fn outcome(&self, waits: bool) -> CancelOutcome {
         let mut fate = self.fate.lock();
         loop {
-            return match *fate {
-                Fate::Running(thread) if thread == thread_number() => CancelOutcome::AlreadyRan,
-                Fate::Running(_) if waits => {
+            return match &mut *fate {
+                Fate::Running { thread, .. } if *thread == thread_number() => CancelOutcome::AlreadyRan,
+                Fate::Running { awaited, .. } if waits => {
+                    *awaited = true;
                     fate = self.over.wait(fate);
                     continue;
                 }
-                Fate::Running(_) => CancelOutcome::Running,
+                Fate::Running { .. } => CancelOutcome::Running,
                 Fate::Ran => CancelOutcome::AlreadyRan,
                 Fate::Cancelled => CancelOutcome::Cancelled,
                 Fate::Dropped => CancelOutcome::Dropped,

@@ -37,7 +37,7 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// If `f` panics, with its panic. On a thread that polls tasks.
+    /// If `f` panics, with its panic. On a thread that polls tasks, as is every one in a [deterministic](crate::sim) runtime.
     ///
     /// ```
     /// # filch::run(async {
@@ -122,7 +122,7 @@ impl<T> JoinHandle<T> {
     ///
     /// # Panics
     ///
-    /// On a thread that polls tasks.
+    /// On a thread that polls tasks, as is every one in a [deterministic](crate::sim) runtime.
     ///
     /// ```
     /// let runtime = filch::runtime::Runtime::new()?;

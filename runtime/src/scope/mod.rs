@@ -304,7 +304,8 @@ pub async fn checkpoint() -> Result<(), Cancelled> {
 
 /// Asks whether this code is cancelled, without waiting: what a function that [blocks](crate::blocking()) does now and then. (Trio's and anyio's `from_thread.check_cancelled`.)
 ///
-/// Async code that asks is not thereby told, as by [`checkpoint`]: it still is polled once more at its next wait.
+/// Async code that asks is not thereby told, as by [`checkpoint`]: it still is polled once more at its next wait. A
+/// [`spawn_blocking`](crate::task::spawn_blocking) job is sure to hear only of scopes that were opened around it; a cancel of the task itself reaches what [`blocking`](crate::blocking()) runs.
 ///
 /// # Errors
 ///
