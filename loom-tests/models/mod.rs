@@ -19,6 +19,7 @@ mod pool;
 mod runtime;
 mod scope;
 mod seeded;
+mod sheet;
 mod slot;
 mod solo;
 mod stillness;

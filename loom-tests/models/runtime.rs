@@ -47,6 +47,7 @@ fn start_with(multi_thread: bool, workers: usize, gated: bool) -> Runtime {
         start_paused: !multi_thread,
         threads,
         gated,
+        debug: None,
     };
     Runtime::start(settings).expect("threads and fake kernels")
 }

@@ -54,6 +54,7 @@ caught! {
     shield_ignored: "ShieldIgnored" by "scope::a_shield_holds_off_a_cancel";
     heard_forgotten: "HeardForgotten" by "scope::who_has_heard_of_a_cancel_ends_at_the_next_wait";
     cancel_wakes_first: "CancelWakesFirst" by "scope::a_cancel_is_heard";
+    gives_up_blindly: "GivesUpBlindly" by "sheet::a_stack_is_seen_whole_or_not_at_all";
     last_child_in_silence: "LastChildInSilence" by "scope::the_last_child_wakes_the_scope";
     watcher_no_recheck: "WatcherNoRecheck" by "watcher::a_running_worker_is_watched";
     event_forgets_grant: "EventForgetsGrant" by "event::who_waits_when_it_is_set_goes";

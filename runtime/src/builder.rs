@@ -1,6 +1,9 @@
 //! How a runtime is set up.
 
 use crate::blocking::ThreadConfig;
+use crate::debug::monitor::{Options, SLOW_POLL};
+use crate::debug::report::Report;
+use crate::debug::switch;
 use crate::rt::Runtime;
 use crate::scheduler::slack::Slack;
 use crate::settings::Settings;
@@ -37,6 +40,9 @@ pub struct Builder {
     slack: Slack,
     threads: ThreadConfig,
     on_interrupt: Interrupt,
+    /// `None`: as the environment says.
+    debug: Option<bool>,
+    options: Options,
 }
 
 /// What a Ctrl-C (SIGINT) means to a program while [`run`](crate::run) or a [`Runner`](crate::Runner) runs. See
@@ -81,6 +87,11 @@ impl Builder {
                 on_stop: None,
             },
             on_interrupt: Interrupt::default(),
+            debug: None,
+            options: Options {
+                slow_poll: SLOW_POLL,
+                on_report: None,
+            },
         }
     }
 
@@ -220,6 +231,29 @@ impl Builder {
         self
     }
 
+    /// Whether the runtime is in [debug mode](crate::debug). By default the environment variable `FILCH_DEBUG` decides: it is, if that is set to anything but
+    /// nothing and `0`.
+    pub fn debug(&mut self, debug: bool) -> &mut Self {
+        self.debug = Some(debug);
+        self
+    }
+
+    /// In debug mode: how long one poll of a task may take before it is reported. 100 ms by default. It is noticed up to 20 ms later, or as much as a fifth of the
+    /// limit if that is less.
+    pub fn slow_poll(&mut self, limit: Duration) -> &mut Self {
+        self.options.slow_poll = limit;
+        self
+    }
+
+    /// In debug mode: what is called with each report. By default each is written to the standard error stream, in one piece.
+    ///
+    /// It is called on a thread of its own, `filch-debug`, one report at a time, and the end of the runtime waits for it; what is noticed after that is reported by whoever noticed it. If it
+    /// panics, the panic hook says so, and the next report comes all the same.
+    pub fn on_report(&mut self, f: impl Fn(&Report) + Send + Sync + 'static) -> &mut Self {
+        self.options.on_report = Some(Arc::new(f));
+        self
+    }
+
     /// What a Ctrl-C is to mean.
     pub(crate) fn interrupt(&self) -> Interrupt {
         match self.deterministic {
@@ -255,6 +289,10 @@ impl Builder {
             deterministic: self.deterministic.map(|seed| (seed, self.slack.clone())),
             threads: self.threads.clone(),
             gated,
+            debug: self
+                .debug
+                .unwrap_or_else(switch::is_asked_for)
+                .then(|| self.options.clone()),
         })
     }
 }
@@ -288,6 +326,7 @@ impl fmt::Debug for Builder {
             .field("worker_threads", &self.workers)
             .field("max_blocking_threads", &self.max_blocking_threads)
             .field("start_paused", &self.start_paused)
+            .field("debug", &self.debug)
             .finish_non_exhaustive()
     }
 }

@@ -128,7 +128,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let cold = task_local::inherit();
+        let cold = self.inner.watch(task_local::inherit());
         worker::spawn(&self.inner.shared, Plain { future, location, cold })
     }
 
@@ -143,7 +143,7 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let cold = Some(cold);
+        let cold = self.inner.watch(Some(cold));
         worker::spawn(&self.inner.shared, Plain { future, location, cold })
     }
 
@@ -173,6 +173,7 @@ impl Handle {
         T: Send + 'static,
     {
         task_local::inherit_into(&cold);
+        let cold = self.inner.watch(Some(cold)).expect("there is one");
         worker::spawn(&self.inner.shared, Child { future, location, cold })
     }
 
@@ -224,7 +225,8 @@ impl Handle {
             // What this thread does comes between the steps whenever it likes.
             sim.record.mark_foreign();
         }
-        let output = park_on(pin!(scope::root(future)), self.inner.stillness.as_deref());
+        let future = pin!(self.inner.watch_main(scope::root(future), Location::caller()));
+        let output = park_on(future, self.inner.stillness.as_deref());
         drop(driving);
         scope::of_root(output)
     }

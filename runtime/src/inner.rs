@@ -2,6 +2,8 @@
 
 use crate::blocking::BlockingPool;
 use crate::calls::Calls;
+use crate::debug::main_future::{Main, watched};
+use crate::debug::monitor::Monitor;
 use crate::scheduler::lane::Line;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::simulation::Simulation;
@@ -9,7 +11,9 @@ use crate::scheduler::solo::Solo;
 use crate::shim::Mutex;
 use crate::stillness::Stillness;
 use crate::stop::Stop;
+use crate::task::cold::Cold;
 use filch_timer::Clock;
+use std::panic::Location;
 use std::sync::{Arc, Weak};
 
 /// The parts of a runtime.
@@ -29,8 +33,26 @@ pub(crate) struct Inner {
     pub(crate) stillness: Option<Arc<Stillness>>,
     pub(crate) multi_thread: bool,
     pub(crate) stop: Stop,
+    /// In debug mode.
+    pub(crate) debug: Option<Arc<Monitor>>,
     /// Only in a current_thread runtime.
     pub(crate) solo: Option<Solo>,
     /// Only in a deterministic runtime, of either flavor.
     pub(crate) sim: Option<Simulation>,
+}
+
+impl Inner {
+    /// The cold part of a task that is spawned: in debug mode there is one.
+    #[inline]
+    pub(crate) fn watch(&self, cold: Option<Box<Cold>>) -> Option<Box<Cold>> {
+        match &self.debug {
+            None => cold,
+            Some(monitor) => monitor.watch(cold),
+        }
+    }
+
+    /// The future of a `block_on` at `place`.
+    pub(crate) fn watch_main<F>(&self, future: F, place: &'static Location<'static>) -> Main<F> {
+        watched(self.debug.as_ref().map(|monitor| monitor.main(place)), future)
+    }
 }

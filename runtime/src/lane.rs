@@ -138,6 +138,7 @@ impl Lane {
     where
         F: Future + 'static,
     {
+        let cold = self.inner.watch(cold);
         let (handle, driver) = self.line.spawn_driven(Plain { future, location, cold });
         if let Some(driver) = driver {
             worker::spawn(&self.inner.shared, Plain::new(driver, self.location));

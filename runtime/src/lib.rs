@@ -29,6 +29,29 @@ pub mod combine;
 mod connect;
 mod context;
 mod coop;
+pub mod debug {
+    //! Debug mode: a runtime that says what is wrong with the program.
+    //!
+    //! It is on when the environment variable `FILCH_DEBUG` is set, to anything but nothing and `0`, and when the program says so with
+    //! [`Builder::debug`](crate::runtime::Builder::debug). Every runtime obeys the variable, also those of [`run`](crate::run()) and [`#[filch::main]`](macro@crate::main). Reports go to the
+    //! standard error stream or to [`Builder::on_report`](crate::runtime::Builder::on_report). A program that is not in debug mode pays nothing for it.
+
+    pub(crate) mod main_future;
+    pub(crate) mod monitor;
+    mod probe;
+    pub(crate) mod report;
+    #[cfg(all(feature = "stacks", target_os = "linux", target_env = "gnu", not(loom)))]
+    #[path = "sampler_linux.rs"]
+    mod sampler;
+    #[cfg(not(all(feature = "stacks", target_os = "linux", target_env = "gnu", not(loom))))]
+    #[path = "sampler_none.rs"]
+    mod sampler;
+    #[allow(dead_code, reason = "stacks are taken on some systems; the model is for all")]
+    pub(crate) mod sheet;
+    pub(crate) mod switch;
+
+    pub use report::{Frame, Report, ReportKind};
+}
 mod driver;
 pub mod group;
 mod handle;

@@ -1,5 +1,6 @@
 //! Tasks that stay on their thread.
 
+use crate::debug::switch;
 use crate::handle::Handle;
 use crate::rt::Runtime;
 use crate::scheduler::lane::{Line, Turn};
@@ -182,7 +183,12 @@ impl fmt::Debug for LocalSet {
 }
 
 fn plain<F>(future: F, location: &'static Location<'static>) -> Plain<F> {
-    let cold = task_local::inherit();
+    let mut cold = task_local::inherit();
+    if switch::is_on() {
+        if let Ok(handle) = Handle::try_current() {
+            cold = handle.inner().watch(cold);
+        }
+    }
     Plain { future, location, cold }
 }
 

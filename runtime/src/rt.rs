@@ -3,6 +3,7 @@
 use crate::blocking::BlockingPool;
 use crate::calls::Calls;
 use crate::coop;
+use crate::debug::monitor::Monitor;
 use crate::driver::{Driver, wake_all};
 use crate::handle::{self, Driving, EnterGuard, Handle};
 use crate::inner::Inner;
@@ -24,6 +25,7 @@ use filch_io::sim::Network;
 use filch_timer::Clock;
 use std::fmt;
 use std::io;
+use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -87,7 +89,7 @@ struct End {
 }
 
 impl Runtime {
-    pub(crate) fn start(settings: Settings) -> io::Result<Self> {
+    pub(crate) fn start(mut settings: Settings) -> io::Result<Self> {
         let clock = match (&settings.deterministic, settings.multi_thread) {
             (Some(_), _) => Clock::simulated(),
             (None, true) if !settings.start_paused => Clock::new(),
@@ -144,6 +146,10 @@ impl Runtime {
         } else if !settings.multi_thread {
             solo = cores.pop().map(Solo::new);
         }
+        let debug = match settings.debug.take() {
+            Some(options) => Some(Monitor::start(options, &settings.debug_threads())?),
+            None => None,
+        };
         // Without threads the pools keep their jobs for the simulation.
         let limit = |threads: usize| if sim.is_some() { 0 } else { threads };
         let resolver = settings.resolver_threads();
@@ -170,6 +176,7 @@ impl Runtime {
             stillness,
             multi_thread: settings.multi_thread,
             stop: Stop::new(),
+            debug,
             solo,
             sim,
         };
@@ -244,8 +251,8 @@ impl Runtime {
     #[track_caller]
     pub fn block_on<F: Future>(&self, future: F) -> F::Output {
         let driving = self.handle.drive("`Runtime::block_on`");
-        let future = pin!(scope::root(future));
         let inner = self.handle.inner();
+        let future = pin!(inner.watch_main(scope::root(future), Location::caller()));
         let output = match (&inner.solo, &inner.sim) {
             (Some(solo), _) => solo.block_on(&inner.shared, future),
             (None, Some(sim)) => sim.block_on(&inner.shared, &self.handle, future),
@@ -318,6 +325,9 @@ impl Runtime {
         if let Some(workers) = self.workers.take() {
             workers.join(None, &shared);
         }
+        if let Some(debug) = &self.handle.inner().debug {
+            debug.close(true);
+        }
     }
 
     /// The end of `run`: waits for the workers as long as it takes, for blocking jobs up to `grace`.
@@ -370,6 +380,9 @@ impl Runtime {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let waits = limit != Some(Duration::ZERO);
         let wedged = waits && handle::is_driving();
+        if let Some(debug) = &inner.debug {
+            debug.shutdown();
+        }
         // Everything that needs no waiting is done first, whatever follows.
         let workers = self.workers.take();
         match (&inner.solo, &inner.sim) {
@@ -389,6 +402,9 @@ impl Runtime {
         if wedged {
             inner.blocking.shutdown(Some(Instant::now()));
             inner.resolver.shutdown(Some(Instant::now()));
+            if let Some(debug) = &inner.debug {
+                debug.close(false);
+            }
             assert!(
                 std::thread::panicking(),
                 "a filch runtime was dropped inside a task or a `block_on`, where it cannot wait for its threads. \
@@ -404,6 +420,10 @@ impl Runtime {
         };
         for pool in [&inner.blocking, &inner.resolver] {
             over &= pool.shutdown(blocking_deadline);
+        }
+        // It has watched the end as well.
+        if let Some(debug) = &inner.debug {
+            debug.close(over);
         }
         over
     }

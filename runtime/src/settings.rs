@@ -1,6 +1,7 @@
 //! What a runtime is built from.
 
 use crate::blocking::ThreadConfig;
+use crate::debug::monitor::Options;
 use crate::scheduler::slack::Slack;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,8 @@ pub(crate) struct Settings {
     pub(crate) threads: ThreadConfig,
     /// The workers wait for a runner to let them in.
     pub(crate) gated: bool,
+    /// In debug mode.
+    pub(crate) debug: Option<Options>,
 }
 
 impl Settings {
@@ -31,6 +34,11 @@ impl Settings {
     /// The thread of the watcher.
     pub(crate) fn watcher_threads(&self) -> ThreadConfig {
         self.own_threads("filch-watch")
+    }
+
+    /// The thread of debug mode.
+    pub(crate) fn debug_threads(&self) -> ThreadConfig {
+        self.own_threads("filch-debug")
     }
 
     fn own_threads(&self, name: &'static str) -> ThreadConfig {

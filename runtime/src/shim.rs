@@ -62,6 +62,11 @@ mod imp {
         false
     }
 
+    /// What the environment says on debug mode.
+    pub(crate) fn debug_variable() -> Option<std::ffi::OsString> {
+        std::env::var_os("FILCH_DEBUG")
+    }
+
     /// A thread-local with a constant to begin with.
     macro_rules! thread_local_const {
         ($(#[$meta:meta])* static $name:ident: $type:ty = $value:expr) => {
@@ -226,6 +231,11 @@ mod imp {
         static NAME: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
         let name = NAME.get_or_init(|| std::env::var("FILCH_SEEDED").ok());
         name.as_deref().is_some_and(|name| name == format!("{bug:?}"))
+    }
+
+    /// Nothing: debug mode has threads and waits that no model knows.
+    pub(crate) fn debug_variable() -> Option<std::ffi::OsString> {
+        None
     }
 
     /// A thread-local: each of the model's threads has its own, though they all run on one.
@@ -483,6 +493,8 @@ pub(crate) enum Bug {
     CancelWakesFirst,
     /// The last child of a scope ends and wakes nobody.
     LastChildInSilence,
+    /// Whoever asks for a stack gives up without a look whether it is being written.
+    GivesUpBlindly,
 }
 
 /// A mutex that does not know poison: what it guards is left whole by everyone who can panic.

@@ -30,6 +30,7 @@ fn runtime(workers: usize) -> Runtime {
         deterministic: None,
         threads,
         gated: false,
+        debug: None,
     };
     Runtime::start(settings).expect("threads and fake kernels")
 }

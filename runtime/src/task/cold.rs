@@ -6,7 +6,9 @@ use crate::context::Values;
 use crate::scope::driven;
 use crate::scope::node::{Kind, Left, Node, Payload};
 use crate::shim::{AtomicBool, Mutex, Ordering, UnsafeCell};
+use crate::task::id::Id;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -22,12 +24,41 @@ pub(crate) trait Family: Send + Sync {
     fn node(&self) -> &Arc<Node>;
 }
 
+/// Who watches a task, in debug mode.
+pub(crate) trait Observer: Send + Sync {
+    /// The task was given a name.
+    fn named(&self, name: &Arc<str>);
+
+    /// Something of the task begins to run on this thread: a poll, or the drop of its future.
+    fn begins(self: Arc<Self>, id: Id, place: &'static Location<'static>);
+
+    /// What began last on this thread has ended.
+    fn ends(&self);
+
+    /// The task is dropped before its first poll.
+    fn never_ran(&self);
+
+    /// The task's panic is dropped, and nobody has seen it.
+    fn unseen(&self, payload: &Payload);
+}
+
+/// While something of a watched task runs. It does not need the task.
+pub(super) struct Watching(Arc<dyn Observer>);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.0.ends();
+    }
+}
+
 /// The cold part of a task.
 pub(crate) struct Cold {
     root: Arc<Node>,
     name: Mutex<Option<Arc<str>>>,
     values: Mutex<Option<Arc<Values>>>,
     family: Option<Arc<dyn Family>>,
+    /// In debug mode every task has one, and a cold part for it.
+    observer: Option<Arc<dyn Observer>>,
     /// The root scope has the task's waker. Only the one that runs the task looks at it, as at the next.
     listens: AtomicBool,
     /// The future is gone, and what it left behind is running.
@@ -51,6 +82,7 @@ impl Cold {
             name: Mutex::new(None),
             values: Mutex::new(None),
             family,
+            observer: None,
             listens: AtomicBool::new(false),
             finishing: AtomicBool::new(false),
             bequeathed: AtomicBool::new(false),
@@ -74,7 +106,36 @@ impl Cold {
         self.name.lock().clone()
     }
 
+    /// Before the task is made.
+    pub(crate) fn set_observer(&mut self, observer: Arc<dyn Observer>) {
+        self.observer = Some(observer);
+    }
+
+    /// The task was dropped before its first poll.
+    pub(super) fn never_ran(&self) {
+        if let Some(observer) = &self.observer {
+            observer.never_ran();
+        }
+    }
+
+    /// The task's panic is dropped, and nobody has seen it.
+    pub(super) fn unseen(&self, payload: &Payload) {
+        if let Some(observer) = &self.observer {
+            observer.unseen(payload);
+        }
+    }
+
+    /// Something of the task begins to run.
+    pub(super) fn watch(&self, id: Id, place: &'static Location<'static>) -> Option<Watching> {
+        let observer = self.observer.as_ref()?;
+        observer.clone().begins(id, place);
+        Some(Watching(observer.clone()))
+    }
+
     pub(crate) fn set_name(&self, name: Arc<str>) {
+        if let Some(observer) = &self.observer {
+            observer.named(&name);
+        }
         let old = self.name.lock().replace(name);
         drop(old);
     }

@@ -104,6 +104,7 @@ struct Vtable {
     set_joiner: unsafe fn(NonNull<Header>, Option<Waker>) -> Option<Waker>,
     joiner_will_wake: unsafe fn(NonNull<Header>, &Waker) -> bool,
     drop_output: unsafe fn(NonNull<Header>),
+    unseen: unsafe fn(NonNull<Header>),
     dealloc: unsafe fn(NonNull<Header>),
 }
 
@@ -151,6 +152,7 @@ impl<F: Future + 'static, S: Schedule> Cell<F, S> {
         set_joiner: set_joiner::<F, S>,
         joiner_will_wake: joiner_will_wake::<F, S>,
         drop_output: drop_output::<F, S>,
+        unseen: unseen::<F, S>,
         dealloc: dealloc::<F, S>,
     };
 }
@@ -499,6 +501,10 @@ impl<T> Drop for JoinRef<T> {
             return;
         }
         let action = header.state.drop_join();
+        if action.output && header.cold().is_some() {
+            // SAFETY: as the next.
+            unsafe { (header.vtable.unseen)(self.header) };
+        }
         if action.output {
             // SAFETY: the vtable was made for this task; the state says that the outcome is the handle's.
             unsafe { (header.vtable.drop_output)(self.header) };
@@ -793,7 +799,7 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
         return unsafe { end_cold::<F, S>(header, Some(outcome), false) };
     }
     // SAFETY: `header` is this task's, `start_poll` has set RUNNING, and nothing follows.
-    unsafe { finish::<F, S>(header, outcome) };
+    unsafe { finish::<F, S, false>(header, outcome) };
 }
 
 /// As [`run`], for a task with a root scope.
@@ -806,6 +812,7 @@ unsafe fn run_cold<F: Future + 'static, S: Schedule>(header: NonNull<Header>, st
     // SAFETY: the caller's promise; RUNNING keeps the task alive.
     let task = unsafe { cell::<F, S>(header) };
     let cold = task.header.cold().expect("the caller has seen it");
+    let _watching = cold.watch(task.header.id, task.header.location);
     if cold.is_finishing() {
         // SAFETY: the caller's promise.
         return unsafe { clean_up::<F, S>(header) };
@@ -818,6 +825,9 @@ unsafe fn run_cold<F: Future + 'static, S: Schedule>(header: NonNull<Header>, st
         Start::Poll if cancelled && !cold.is_child() && !task.header.state.is_started() => Some(cancel(task)),
         Start::Poll => poll_cold(task, header),
     };
+    if matches!(outcome, Some(Stage::Cancelled)) && !task.header.state.is_started() {
+        cold.never_ran();
+    }
     // SAFETY: the caller's promise.
     unsafe { end_cold::<F, S>(header, outcome, cancelled) };
 }
@@ -994,6 +1004,7 @@ fn ptr<F: Future, S>(task: &Cell<F, S>) -> coop::TaskPtr {
     NonNull::from(&task.header).cast()
 }
 
+#[inline(never)]
 fn drop_future<F: Future, S>(task: &Cell<F, S>) -> Result<(), Box<dyn Any + Send>> {
     coop::with_task(ptr(task), || {
         catch_unwind(|| {
@@ -1014,16 +1025,16 @@ fn drop_future<F: Future, S>(task: &Cell<F, S>) -> Result<(), Box<dyn Any + Send
 #[inline(never)]
 unsafe fn finish_cold<F: Future + 'static, S: Schedule>(header: NonNull<Header>, outcome: Stage<F>) {
     // SAFETY: the caller's promise.
-    unsafe { finish::<F, S>(header, outcome) };
+    unsafe { finish::<F, S, true>(header, outcome) };
 }
 
-/// Publishes the outcome and gives up the reference of the task's life.
+/// Publishes the outcome and gives up the reference of the task's life. Only a task with a cold part may be watched.
 ///
 /// # Safety
 ///
 /// `header` is the header of a `Cell<F, S>`; RUNNING is set by the caller, which does not touch the task again.
 #[inline(always)]
-unsafe fn finish<F: Future + 'static, S: Schedule>(header: NonNull<Header>, outcome: Stage<F>) {
+unsafe fn finish<F: Future + 'static, S: Schedule, const COLD: bool>(header: NonNull<Header>, outcome: Stage<F>) {
     // SAFETY: the caller's promise. (No reference to the task is a parameter here, since the task may be freed before this returns.)
     let task = unsafe { cell::<F, S>(header) };
     let ended = match &outcome {
@@ -1038,6 +1049,10 @@ unsafe fn finish<F: Future + 'static, S: Schedule>(header: NonNull<Header>, outc
     task.home.clone().release(header, ended);
     let completed = task.header.state.complete();
     if !completed.join {
+        if COLD {
+            // SAFETY: as the next.
+            unsafe { unseen::<F, S>(header) };
+        }
         // SAFETY: `header` is this task's; nobody waits for the outcome, so by rule 4 it is this thread's.
         unsafe { drop_output::<F, S>(header) };
     } else if completed.waker {
@@ -1181,6 +1196,22 @@ unsafe fn drop_output<F: Future + 'static, S: Schedule>(header: NonNull<Header>)
         std::mem::replace(unsafe { &mut *stage }, Stage::Taken)
     });
     coop::with_task(header.cast(), || drop_quietly(stage));
+}
+
+/// Says so if an outcome that nobody has seen is a panic.
+///
+/// # Safety
+///
+/// As `drop_output`.
+unsafe fn unseen<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
+    // SAFETY: the caller's promise.
+    let task = unsafe { cell::<F, S>(header) };
+    task.stage.with(|stage| {
+        // SAFETY: the caller's promise: the outcome is its own.
+        if let (Stage::Panicked(payload), Some(cold)) = (unsafe { &*stage }, task.header.cold()) {
+            cold.unseen(payload);
+        }
+    });
 }
 
 /// # Safety

@@ -1,0 +1,651 @@
+//! Debug mode: what it reports, and that it reports each thing once.
+//!
+//! Polls are slow here until their report has come: nothing depends on a machine's being quick.
+
+use filch::debug::{Report, ReportKind};
+use filch::runtime::{Builder, Runtime};
+use filch::task;
+use filch_tests::{Holdings, Log, PATIENCE, child, eventually, is_child, lock, within};
+use std::panic::Location;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Far less than any poll of a test that is to be slow takes.
+const LIMIT: Duration = Duration::from_millis(5);
+/// No poll takes so long.
+const NEVER: Duration = Duration::from_secs(10_000);
+
+/// What was reported.
+type Seen = Arc<Mutex<Vec<Report>>>;
+
+/// Has a runtime collect its reports.
+fn debug(builder: &mut Builder, limit: Duration) -> Seen {
+    let seen = Seen::default();
+    let place = seen.clone();
+    builder
+        .debug(true)
+        .slow_poll(limit)
+        .on_report(move |report| lock(&place).push(report.clone()));
+    seen
+}
+
+fn debugging(workers: usize, limit: Duration) -> (Runtime, Seen) {
+    let mut builder = Builder::new_multi_thread();
+    let seen = debug(builder.worker_threads(workers), limit);
+    (builder.build().expect("a runtime"), seen)
+}
+
+fn of_kind(seen: &Seen, kind: ReportKind) -> Vec<Report> {
+    lock(seen)
+        .iter()
+        .filter(|report| report.kind() == kind)
+        .cloned()
+        .collect()
+}
+
+/// Blocks this thread until a poll that is called so was reported as slow.
+fn stuck_until_reported(seen: &Seen, name: Option<&str>) {
+    let begin = Instant::now();
+    while !of_kind(seen, ReportKind::SlowPoll)
+        .iter()
+        .any(|report| report.name() == name)
+    {
+        assert!(begin.elapsed() < PATIENCE, "nobody has reported this poll");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The two reports of one slow poll.
+#[track_caller]
+fn assert_slow_poll(seen: &Seen, name: Option<&str>, place: &Location<'_>) {
+    let about = |kind| {
+        let mut reports = of_kind(seen, kind);
+        reports.retain(|report| report.name() == name);
+        assert_eq!(reports.len(), 1, "{kind:?} of {name:?}: {reports:?}");
+        reports.remove(0)
+    };
+    let (while_stuck, at_the_end) = (about(ReportKind::SlowPoll), about(ReportKind::SlowPollEnded));
+    for report in [&while_stuck, &at_the_end] {
+        assert_eq!(report.place(), Some(place), "{report}");
+        assert!(report.message().contains(&place.to_string()), "{report}");
+        assert!(report.elapsed().expect("a time") >= LIMIT, "{report}");
+        if let Some(name) = name {
+            assert!(report.message().contains(name), "{report}");
+        }
+    }
+    assert!(at_the_end.elapsed() > while_stuck.elapsed());
+    assert_eq!(at_the_end.task(), while_stuck.task());
+}
+
+/// A task in one poll, which is slow, and what it says at its end.
+fn slow_task(seen: &Seen) -> impl Future<Output = task::Id> + Send + use<> {
+    let seen = seen.clone();
+    async move {
+        stuck_until_reported(&seen, Some("slow"));
+        task::id()
+    }
+}
+
+fn slow() -> task::Builder<'static> {
+    task::Builder::new().name("slow")
+}
+
+#[test]
+fn a_slow_poll_is_reported_with_name_place_and_time() {
+    within(|| {
+        for workers in [1, 4] {
+            let (runtime, seen) = debugging(workers, LIMIT);
+            let task = slow().spawn_on(slow_task(&seen), runtime.handle());
+            let place = task.location();
+            assert!(place.file().ends_with("debug.rs"));
+            let id = runtime.block_on(task).unwrap();
+            drop(runtime);
+            assert_slow_poll(&seen, Some("slow"), place);
+            let reports = of_kind(&seen, ReportKind::SlowPollEnded);
+            assert!(reports.iter().any(|report| report.task() == Some(id)));
+        }
+    });
+}
+
+#[test]
+fn a_name_that_is_given_in_the_slow_poll_is_reported() {
+    within(|| {
+        let (runtime, seen) = debugging(1, LIMIT);
+        let inside = seen.clone();
+        let task = runtime.spawn(async move {
+            task::current().unwrap().set_name("named late");
+            stuck_until_reported(&inside, Some("named late"));
+        });
+        let place = task.location();
+        runtime.block_on(task).unwrap();
+        drop(runtime);
+        assert_slow_poll(&seen, Some("named late"), place);
+    });
+}
+
+#[test]
+fn a_slow_poll_on_the_only_thread_is_reported() {
+    within(|| {
+        let mut builder = Builder::new_current_thread();
+        let seen = debug(&mut builder, LIMIT);
+        let runtime = builder.build().unwrap();
+        let task = slow().spawn_on(slow_task(&seen), runtime.handle());
+        let place = task.location();
+        runtime.block_on(task).unwrap();
+        drop(runtime);
+        assert_slow_poll(&seen, Some("slow"), place);
+    });
+}
+
+#[test]
+fn a_slow_poll_in_a_lane_is_reported() {
+    within(|| {
+        let (runtime, seen) = debugging(2, LIMIT);
+        let lane = runtime.lane();
+        let task = slow().lane(&lane).spawn(slow_task(&seen));
+        let place = task.location();
+        runtime.block_on(task).unwrap();
+        drop((lane, runtime));
+        assert_slow_poll(&seen, Some("slow"), place);
+    });
+}
+
+#[test]
+fn a_slow_poll_in_a_local_set_is_reported() {
+    within(|| {
+        let (runtime, seen) = debugging(2, LIMIT);
+        let inside = seen.clone();
+        let set = task::LocalSet::new();
+        let place = set.block_on(&runtime, async {
+            let task = task::spawn_local(async move {
+                task::current().unwrap().set_name("local");
+                stuck_until_reported(&inside, Some("local"));
+            });
+            let place = task.location();
+            task.await.unwrap();
+            place
+        });
+        drop((set, runtime));
+        assert_slow_poll(&seen, Some("local"), place);
+    });
+}
+
+#[test]
+fn a_slow_poll_in_a_group_is_reported() {
+    within(|| {
+        let (runtime, seen) = debugging(2, LIMIT);
+        let inside = seen.clone();
+        let place = runtime.block_on(filch::group(async move |group| {
+            let task = group.spawn(async move {
+                task::current().unwrap().set_name("child");
+                stuck_until_reported(&inside, Some("child"));
+                Ok::<_, String>(())
+            });
+            Ok(task.location())
+        }));
+        drop(runtime);
+        assert_slow_poll(&seen, Some("child"), place.unwrap());
+    });
+}
+
+#[test]
+fn a_slow_poll_in_the_deterministic_mode_is_reported() {
+    within(|| {
+        let mut builder = Builder::new_multi_thread();
+        let seen = debug(builder.deterministic(7), LIMIT);
+        let runtime = builder.build().unwrap();
+        let task = slow().spawn_on(slow_task(&seen), runtime.handle());
+        let place = task.location();
+        runtime.block_on(task).unwrap();
+        drop(runtime);
+        assert_slow_poll(&seen, Some("slow"), place);
+    });
+}
+
+#[test]
+fn slow_polls_of_the_main_future_are_reported() {
+    within(|| {
+        for multi in [false, true] {
+            let mut builder = match multi {
+                false => Builder::new_current_thread(),
+                true => Builder::new_multi_thread(),
+            };
+            let seen = debug(builder.worker_threads(1), LIMIT);
+            let (runtime, inside) = (builder.build().unwrap(), seen.clone());
+            runtime.block_on(async move { stuck_until_reported(&inside, None) });
+            drop(runtime);
+            let reports = lock(&seen).clone();
+            assert_eq!(reports.len(), 2, "{reports:?}");
+            let place = reports[0].place().unwrap();
+            assert!(place.file().ends_with("debug.rs"));
+            assert_slow_poll(&seen, None, place);
+            assert_eq!(reports[0].task(), None);
+            assert!(reports[0].message().contains("block_on"));
+        }
+    });
+}
+
+#[test]
+fn the_drop_of_a_future_is_watched_as_a_poll_is() {
+    struct Stuck(Seen);
+    impl Drop for Stuck {
+        fn drop(&mut self) {
+            stuck_until_reported(&self.0, None);
+        }
+    }
+    within(|| {
+        let mut builder = Builder::new_current_thread();
+        let seen = debug(&mut builder, LIMIT);
+        let (runtime, stuck) = (builder.build().unwrap(), Stuck(seen.clone()));
+        let task = runtime.spawn(async move {
+            let _stuck = stuck;
+            std::future::pending::<()>().await;
+        });
+        let place = task.location();
+        task.abort();
+        assert!(runtime.block_on(task).unwrap_err().is_cancelled());
+        drop(runtime);
+        assert_slow_poll(&seen, None, place);
+    });
+}
+
+#[test]
+fn every_poll_above_the_limit_is_reported_however_short() {
+    within(|| {
+        // Every poll takes longer than nothing: whether the look of debug mode's thread falls into it or not, it is reported once.
+        let (runtime, seen) = debugging(2, Duration::ZERO);
+        let task = task::Builder::new().name("short").spawn_on(
+            async {
+                for _ in 0..100 {
+                    task::yield_now().await;
+                }
+            },
+            runtime.handle(),
+        );
+        runtime.block_on(task).unwrap();
+        drop(runtime);
+        let mut short = of_kind(&seen, ReportKind::SlowPoll);
+        short.retain(|report| report.name() == Some("short"));
+        assert_eq!(short.len(), 101);
+    });
+}
+
+#[test]
+fn what_is_in_time_is_not_reported() {
+    within(|| {
+        let (runtime, seen) = debugging(2, NEVER);
+        runtime.block_on(async {
+            let task = filch::spawn(async { std::thread::sleep(Duration::from_millis(50)) });
+            task.await.unwrap();
+        });
+        // Whatever a blocking job takes, it is in nobody's way.
+        let mut builder = Builder::new_multi_thread();
+        let jobs = debug(builder.worker_threads(1), LIMIT);
+        let blocking = builder.build().unwrap();
+        let job = blocking.spawn_blocking(|| std::thread::sleep(LIMIT * 20));
+        blocking.handle().block_on(job).unwrap();
+        drop((runtime, blocking));
+        assert_eq!(lock(&seen).len(), 0);
+        // (The wait for the job is a poll of some microseconds, which a busy machine may hold up.)
+        assert!(lock(&jobs).iter().all(|report| report.task().is_none()), "{jobs:?}");
+    });
+}
+
+#[test]
+fn a_handler_that_panics_breaks_nothing() {
+    within(|| {
+        let calls = Log::new();
+        let inside = calls.clone();
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).debug(true).slow_poll(Duration::ZERO);
+        builder.on_report(move |report| {
+            inside.push(report.kind());
+            panic!("the handler does not like this");
+        });
+        let runtime = builder.build().unwrap();
+        for _ in 0..3 {
+            runtime.block_on(runtime.spawn(async {})).unwrap();
+        }
+        drop(runtime);
+        assert!(calls.get().len() >= 3);
+    });
+}
+
+#[test]
+fn a_handler_may_use_the_runtime() {
+    within(|| {
+        let mut builder = Builder::new_multi_thread();
+        let place = Arc::new(Mutex::new(None::<Arc<Runtime>>));
+        let inside = place.clone();
+        builder.worker_threads(1).debug(true).slow_poll(LIMIT);
+        let told = Log::new();
+        let tell = told.clone();
+        builder.on_report(move |_| {
+            // The last of a runtime that goes on its own debug thread waits for everything but that.
+            if let Some(runtime) = lock(&inside).take() {
+                tell.push(runtime.block_on(async { 42 }));
+                drop(runtime);
+                tell.push(0);
+            }
+        });
+        let runtime = Arc::new(builder.build().unwrap());
+        let handle = runtime.handle().clone();
+        *lock(&place) = Some(runtime);
+        handle.spawn(async { std::thread::sleep(LIMIT * 2) });
+        eventually("the handler has ended the runtime", || told.get() == [42, 0]);
+    });
+}
+
+#[test]
+fn the_environment_decides_unless_the_program_does() {
+    const NAME: &str = "the_environment_decides_unless_the_program_does";
+    if is_child(NAME) {
+        let says = std::env::var("PROGRAM").ok();
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).slow_poll(LIMIT);
+        if let Some(says) = says {
+            builder.debug(says == "on");
+        }
+        builder.build().unwrap().block_on(async {
+            let task = task::Builder::new().name("slow one");
+            task.spawn(async { std::thread::sleep(LIMIT * 2) }).await.unwrap();
+        });
+        // At its end there is no thread of it.
+        let threads = Holdings::now().threads;
+        assert!(!threads.iter().any(|name| name == "filch-debug"), "{threads:?}");
+        return;
+    }
+    let reports = |environment: &[(&str, &str)]| {
+        let mut command = filch_tests::command(NAME);
+        command.env_remove("FILCH_DEBUG").envs(environment.iter().copied());
+        let output = command.output().expect("a process");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{stderr}");
+        let named = stderr.matches("\"slow one\"").count();
+        assert!(named == 0 || stderr.contains("filch: task "), "{stderr}");
+        named > 0
+    };
+    assert!(!reports(&[]));
+    assert!(!reports(&[("FILCH_DEBUG", "")]));
+    assert!(!reports(&[("FILCH_DEBUG", "0")]));
+    assert!(reports(&[("FILCH_DEBUG", "1")]));
+    assert!(reports(&[("FILCH_DEBUG", "yes")]));
+    assert!(!reports(&[("FILCH_DEBUG", "1"), ("PROGRAM", "off")]));
+    assert!(reports(&[("PROGRAM", "on")]));
+}
+
+#[test]
+fn run_and_main_obey_the_environment() {
+    const NAME: &str = "run_and_main_obey_the_environment";
+    if is_child(NAME) {
+        #[filch::main(worker_threads = 1)]
+        async fn main() {
+            std::thread::sleep(Duration::from_millis(150));
+        }
+        main();
+        filch::run(async {
+            let task = filch::spawn(async { std::thread::sleep(Duration::from_millis(150)) });
+            task.await.unwrap();
+        });
+        return;
+    }
+    let output = child(NAME, &[("FILCH_DEBUG", "1")]);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    assert!(stderr.contains("the future of `block_on`"), "{stderr}");
+    assert!(stderr.contains("filch: task "), "{stderr}");
+}
+
+#[test]
+fn a_task_that_never_ran_is_reported_at_the_end() {
+    within(|| {
+        let mut builder = Builder::new_current_thread();
+        let seen = debug(&mut builder, NEVER);
+        let runtime = builder.build().unwrap();
+        let aborted = runtime.spawn(async {});
+        aborted.abort();
+        runtime.block_on(runtime.spawn(async {})).unwrap();
+        let named = task::Builder::new().name("late").spawn_on(async {}, runtime.handle());
+        // Many of a kind are one report.
+        let many: Vec<_> = (0..1_000).map(|_| runtime.spawn(async {})).collect();
+        drop(runtime);
+        let never = of_kind(&seen, ReportKind::NeverRan);
+        assert_eq!(never.len(), 2, "{never:?}");
+        let (late, others): (Vec<_>, Vec<_>) = never.iter().partition(|report| report.name() == Some("late"));
+        assert_eq!(late[0].task(), Some(named.id()));
+        assert_eq!(late[0].place(), Some(named.location()));
+        assert_eq!(others[0].place(), Some(many[0].location()));
+        assert!(others[0].message().contains("999 more"), "{}", others[0]);
+    });
+}
+
+/// A function that is found on a stack.
+#[inline(never)]
+fn crunch_until_reported(seen: &Seen) {
+    stuck_until_reported(seen, Some("slow"));
+    std::hint::black_box(());
+}
+
+/// Not in line with others: it computes, and makes no system call.
+#[inline(never)]
+fn spin_until_reported(seen: &Seen) {
+    let begin = Instant::now();
+    let mut turns = 0_u64;
+    while begin.elapsed() < PATIENCE {
+        for _ in 0..100_000 {
+            turns = std::hint::black_box(turns + 1);
+        }
+        if !of_kind(seen, ReportKind::SlowPoll).is_empty() {
+            return;
+        }
+    }
+    panic!("nobody has reported this poll");
+}
+
+/// The names of the functions on the stack of the slow poll of `name`.
+fn stack(seen: &Seen, name: &str) -> Vec<String> {
+    let mut reports = of_kind(seen, ReportKind::SlowPoll);
+    reports.retain(|report| report.name() == Some(name));
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    let frames = reports[0].stack();
+    assert!(!frames.is_empty(), "{}", reports[0]);
+    let text = reports[0].to_string();
+    for frame in frames {
+        assert!(text.contains(frame.function().expect("a name")), "{text}");
+    }
+    frames
+        .iter()
+        .map(|frame| frame.function().expect("a name").to_owned())
+        .collect()
+}
+
+/// Debian's and this list's machines have a glibc that is new enough.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod stacks {
+    use super::*;
+
+    #[test]
+    fn the_stack_is_the_users_down_to_the_poll() {
+        within(|| {
+            for workers in [1, 4] {
+                let (runtime, seen) = debugging(workers, LIMIT);
+                let inside = seen.clone();
+                let task = slow().spawn_on(async move { crunch_until_reported(&inside) }, runtime.handle());
+                runtime.block_on(task).unwrap();
+                drop(runtime);
+                let stack = stack(&seen, "slow");
+                let place = stack.iter().position(|name| name == "debug::crunch_until_reported");
+                let place = place.unwrap_or_else(|| panic!("{stack:#?}"));
+                // Inside of it is what it waits in, outside of it the task's own body, and then nothing: neither the handler nor the runtime.
+                assert!(
+                    stack[..place].iter().any(|name| name == "debug::stuck_until_reported"),
+                    "{stack:#?}"
+                );
+                // What the compiler has put in line is known by debug information alone.
+                if cfg!(debug_assertions) {
+                    let outside = &stack[place + 1..];
+                    assert_eq!(outside.len(), 1, "{stack:#?}");
+                    assert!(outside[0].contains("the_stack_is_the_users_down"), "{stack:#?}");
+                }
+                let strange = |name: &String| name.contains("filch::") || name.contains("backtrace");
+                assert!(!stack.iter().any(strange), "{stack:#?}");
+            }
+        });
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    fn a_frame_has_its_file_and_line() {
+        within(|| {
+            let (runtime, seen) = debugging(1, LIMIT);
+            let inside = seen.clone();
+            let body = async move { crunch_until_reported(&inside) };
+            let task = slow().spawn_on(body, runtime.handle());
+            runtime.block_on(task).unwrap();
+            drop(runtime);
+            let reports = of_kind(&seen, ReportKind::SlowPoll);
+            let frames = reports.iter().flat_map(Report::stack);
+            let mut frames = frames.filter(|frame| frame.function() == Some("debug::crunch_until_reported"));
+            let frame = frames.next().expect("the function");
+            assert!(frame.file().expect("a file").ends_with("tests/debug.rs"), "{frame}");
+            let line = frame.line().expect("a line") as usize;
+            let source = include_str!("debug.rs").lines().nth(line - 1).expect("the line");
+            assert!(source.contains("stuck_until_reported(seen, Some"), "{line}: {source}");
+        });
+    }
+
+    #[test]
+    fn a_thread_that_only_computes_is_interrupted() {
+        within(|| {
+            let mut builder = Builder::new_current_thread();
+            let seen = debug(&mut builder, LIMIT);
+            let (runtime, inside) = (builder.build().unwrap(), seen.clone());
+            let task = slow().spawn_on(async move { spin_until_reported(&inside) }, runtime.handle());
+            runtime.block_on(task).unwrap();
+            drop(runtime);
+            let stack = stack(&seen, "slow");
+            assert!(
+                stack.iter().any(|name| name == "debug::spin_until_reported"),
+                "{stack:#?}"
+            );
+        });
+    }
+
+    #[test]
+    #[cfg(debug_assertions)]
+    fn the_main_futures_stack_ends_at_its_own_functions() {
+        within(|| {
+            let (runtime, seen) = debugging(1, LIMIT);
+            let inside = seen.clone();
+            runtime.block_on(async move { spin_until_reported(&inside) });
+            drop(runtime);
+            let reports = of_kind(&seen, ReportKind::SlowPoll);
+            let outermost = reports[0].stack().last().expect("a stack").function().expect("a name");
+            assert!(outermost.contains("the_main_futures_stack_ends"), "{}", reports[0]);
+        });
+    }
+
+    #[test]
+    fn a_thread_that_blocks_the_signal_is_left_alone() {
+        unsafe extern "C" {
+            fn pthread_sigmask(how: i32, set: *const [u64; 16], before: *mut [u64; 16]) -> i32;
+        }
+        const SIG_BLOCK: i32 = 0;
+        within(|| {
+            let mut builder = Builder::new_current_thread();
+            let seen = debug(&mut builder, LIMIT);
+            let (runtime, inside) = (builder.build().unwrap(), seen.clone());
+            let urgent = 1 << (rustix::process::Signal::URG.as_raw() - 1);
+            let mut set = [0; 16];
+            set[0] = urgent;
+            // SAFETY: a set of signals has 1024 bits; nothing is asked back. The thread is the test's own.
+            let result = unsafe { pthread_sigmask(SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+            assert_eq!(result, 0);
+            let task = slow().spawn_on(slow_task(&inside), runtime.handle());
+            runtime.block_on(task).unwrap();
+            drop(runtime);
+            let reports = of_kind(&seen, ReportKind::SlowPoll);
+            let report = reports.iter().find(|report| report.name() == Some("slow")).unwrap();
+            assert!(report.stack().is_empty());
+            assert!(report.to_string().contains("the thread blocks SIGURG"), "{report}");
+        });
+    }
+
+    #[test]
+    fn signals_from_elsewhere_go_to_who_was_there_before() {
+        use filch::signal::unix::{SignalKind, signal};
+        filch_tests::alone("stacks::signals_from_elsewhere_go_to_who_was_there_before", || {
+            let urgent = rustix::process::Signal::URG;
+            let (runtime, seen) = debugging(2, LIMIT);
+            let mut listener = runtime.block_on(async { signal(SignalKind::from_raw(urgent.as_raw())).unwrap() });
+            let task = slow().spawn_on(slow_task(&seen), runtime.handle());
+            runtime.block_on(task).unwrap();
+            // Ours is no news to the program; those of others are, and nobody is hurt by them.
+            let quiet = runtime.block_on(async {
+                filch::time::timeout(Duration::from_millis(20), listener.recv())
+                    .await
+                    .is_err()
+            });
+            assert!(quiet, "a sample is not the program's affair");
+            assert!(!stack(&seen, "slow").is_empty());
+            for _ in 0..100 {
+                rustix::process::kill_process(rustix::process::getpid(), urgent).unwrap();
+                assert_eq!(runtime.block_on(listener.recv()), Some(()));
+            }
+        });
+    }
+
+    #[test]
+    fn a_storm_of_signals_beside_samples_hurts_nobody() {
+        filch_tests::alone("stacks::a_storm_of_signals_beside_samples_hurts_nobody", || {
+            let (runtime, seen) = debugging(2, LIMIT);
+            let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+            let inside = over.clone();
+            let storm = std::thread::spawn(move || {
+                while !inside.load(std::sync::atomic::Ordering::Relaxed) {
+                    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::URG).unwrap();
+                }
+            });
+            for number in 0..20 {
+                let (name, inside) = (format!("number {number}"), seen.clone());
+                let task = task::Builder::new().name(name.clone());
+                let body = async move { stuck_until_reported(&inside, Some(&name)) };
+                runtime.block_on(task.spawn_on(body, runtime.handle())).unwrap();
+            }
+            over.store(true, std::sync::atomic::Ordering::Relaxed);
+            storm.join().unwrap();
+            drop(runtime);
+            for number in 0..20 {
+                let stack = stack(&seen, &format!("number {number}"));
+                assert!(stack.iter().any(|name| name.starts_with("debug::")), "{stack:#?}");
+            }
+        });
+    }
+
+    #[test]
+    fn many_threads_are_stuck_at_once() {
+        within(|| {
+            const STUCK: usize = 8;
+            let (runtime, seen) = debugging(STUCK, LIMIT);
+            let tasks: Vec<_> = (0..STUCK)
+                .map(|number| {
+                    let (name, inside) = (format!("number {number}"), seen.clone());
+                    let task = task::Builder::new().name(name.clone());
+                    let body = async move { stuck_until_reported(&inside, Some(&name)) };
+                    task.spawn_on(body, runtime.handle())
+                })
+                .collect();
+            for task in tasks {
+                runtime.block_on(task).unwrap();
+            }
+            drop(runtime);
+            for number in 0..STUCK {
+                let stack = stack(&seen, &format!("number {number}"));
+                assert!(
+                    stack.iter().any(|name| name == "debug::stuck_until_reported"),
+                    "{stack:#?}"
+                );
+            }
+        });
+    }
+}
