@@ -35,6 +35,54 @@ pub mod debug {
     //! It is on when the environment variable `FILCH_DEBUG` is set, to anything but nothing and `0`, and when the program says so with
     //! [`Builder::debug`](crate::runtime::Builder::debug). Every runtime obeys the variable, also those of [`run`](crate::run()) and [`#[filch::main]`](macro@crate::main). Reports go to the
     //! standard error stream or to [`Builder::on_report`](crate::runtime::Builder::on_report). A program that is not in debug mode pays nothing for it.
+    //!
+    //! # What is reported
+    //!
+    //! - **Slow polls** ([`ReportKind::SlowPoll`], [`ReportKind::SlowPollEnded`]). A poll of a task, or the drop of its future, that takes longer than
+    //!   [`Builder::slow_poll`](crate::runtime::Builder::slow_poll) allows: with the task's name, the place where it was spawned, and the stack of its thread, taken while it is stuck. So it is with `block_on`'s own
+    //!   future; blocking jobs may take as long as they like. The time of a poll inside a poll, of a [`LocalSet`](crate::task::LocalSet)'s task say, is the inner one's alone.
+    //! - **Coroutines that nobody awaited** ([`ReportKind::NeverAwaited`]), of those that are tracked: [`tracked`](fn@tracked), [`Track::tracked`], and the attribute `#[filch::coro]` (feature `macros`), which an async
+    //!   function gets once for all. [`never_awaited`] counts them.
+    //! - **Tasks that never ran** ([`ReportKind::NeverRan`]): the runtime shut down before it had polled them. One report for each place where such tasks were spawned.
+    //! - **Panics that nobody saw** ([`ReportKind::UnseenPanic`]): of a task whose handle was dropped and never awaited.
+    //!
+    //! # Stacks
+    //!
+    //! They are taken on Linux with glibc 2.35 or newer, on x86-64 and aarch64, with the feature `stacks`, which is a default one. The thread that is stuck gets the signal SIGURG, and notes return
+    //! addresses in the signal's handler; functions and lines are looked up on debug mode's own thread. A handler that the program has for that signal gets all those that come from elsewhere. A system call
+    //! that is interrupted goes on by itself, except those that never do (`poll`, `epoll_wait` and their like give EINTR), and a thread that blocks the signal is left alone. Functions have names unless the program is
+    //! stripped, files and lines if it was built with debug information. Where there is no stack the report says why.
+    //!
+    //! # Coroutines
+    //!
+    //! ```
+    //! # #[cfg(feature = "macros")] {
+    //! #[filch::coro]
+    //! async fn answer() -> u32 {
+    //!     42
+    //! }
+    //!
+    //! let mut builder = filch::runtime::Builder::new_current_thread();
+    //! let (tell, told) = std::sync::mpsc::channel();
+    //! builder.debug(true).on_report(move |report| tell.send(report.message().to_owned()).unwrap());
+    //! builder.build().unwrap().block_on(async {
+    //!     assert_eq!(answer().await, 42);
+    //!     // The `.await` is missing.
+    //!     let _ = answer();
+    //! });
+    //! let report = told.recv().unwrap();
+    //! assert!(report.contains("answer") && report.contains("was never awaited"));
+    //! # }
+    //! ```
+    //!
+    //! Only async functions make coroutines:
+    //!
+    //! ```compile_fail
+    //! #[filch::coro]
+    //! fn answer() -> u32 {
+    //!     42
+    //! }
+    //! ```
 
     pub(crate) mod main_future;
     pub(crate) mod monitor;
@@ -49,8 +97,10 @@ pub mod debug {
     #[allow(dead_code, reason = "stacks are taken on some systems; the model is for all")]
     pub(crate) mod sheet;
     pub(crate) mod switch;
+    pub(crate) mod tracked;
 
     pub use report::{Frame, Report, ReportKind};
+    pub use tracked::{Track, Tracked, never_awaited, tracked};
 }
 mod driver;
 pub mod group;
@@ -252,7 +302,7 @@ pub mod signal;
 pub mod hyper;
 
 #[cfg(all(feature = "macros", not(loom)))]
-pub use filch_macros::{main, test};
+pub use filch_macros::{coro, main, test};
 #[cfg(all(feature = "macros", not(loom)))]
 pub use tokio::{join, pin, try_join};
 
@@ -262,6 +312,7 @@ mod select;
 /// For the code that the attributes make.
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::debug::tracked::named as coro;
     pub use crate::random::below as random_below;
     pub use crate::run::run_with as run;
     pub use crate::seeds::run_seeds;

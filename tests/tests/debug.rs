@@ -649,3 +649,244 @@ mod stacks {
         });
     }
 }
+
+/// `#[filch::coro]` on all kinds of functions: what they take, give and keep.
+#[allow(dead_code, reason = "some only have to compile")]
+mod coros {
+    use std::collections::HashMap;
+    use std::future::Future;
+
+    #[filch::coro]
+    pub(super) async fn plain() -> u32 {
+        42
+    }
+
+    /// A doc comment stays.
+    #[filch::coro]
+    #[must_use]
+    pub(crate) async fn borrows(first: &str, second: &str) -> String {
+        filch::task::yield_now().await;
+        format!("{first}{second}")
+    }
+
+    #[filch::coro]
+    async fn gives_back<'a>(first: &'a str, _second: &str) -> &'a str {
+        first
+    }
+
+    #[filch::coro]
+    async fn elided(first: &mut Vec<u32>) -> &mut u32 {
+        &mut first[0]
+    }
+
+    #[filch::coro]
+    pub(super) async fn nothing(mut sum: Vec<u32>, (one, two): (u32, u32), _: u8) {
+        sum.push(one + two);
+    }
+
+    #[filch::coro]
+    pub(super) async fn fails(text: &str) -> Result<u32, Box<dyn std::error::Error + Send + Sync>> {
+        if text.is_empty() {
+            return Ok(0);
+        }
+        Ok(text.parse::<u32>()?)
+    }
+
+    #[filch::coro]
+    async fn generic<K, V, F: Fn(&K) -> HashMap<K, V>, const N: usize>(
+        key: K,
+        f: F,
+        array: [V; N],
+    ) -> (HashMap<K, V>, [V; N])
+    where
+        K: Clone,
+        F: Send,
+    {
+        (f(&key), array)
+    }
+
+    #[filch::coro]
+    async fn opaque(limit: u32) -> impl Iterator<Item = u32> {
+        0..limit
+    }
+
+    pub(super) struct Counter(pub(super) u32);
+
+    impl Counter {
+        #[filch::coro]
+        pub(super) async fn add(&mut self, amount: u32) -> u32 {
+            self.0 += amount;
+            self.0
+        }
+
+        #[filch::coro]
+        async fn look(&self) -> &u32 {
+            &self.0
+        }
+
+        #[filch::coro]
+        pub(super) async fn end(mut self) -> u32 {
+            self.0 += 1;
+            self.0
+        }
+
+        #[filch::coro]
+        async fn boxed(self: Box<Self>) -> Self {
+            *self
+        }
+    }
+
+    pub(super) trait Speaks {
+        fn speak(&self) -> impl Future<Output = String> + Send;
+        async fn shout(&self) -> String;
+    }
+
+    impl Speaks for Counter {
+        #[filch::coro]
+        async fn speak(&self) -> String {
+            self.0.to_string()
+        }
+
+        #[filch::coro]
+        async fn shout(&self) -> String {
+            format!("{}!", self.0)
+        }
+    }
+
+    #[filch::coro]
+    pub(super) async fn recursive(depth: u32) -> u32 {
+        match depth {
+            0 => 0,
+            depth => Box::pin(recursive(depth - 1)).await + 1,
+        }
+    }
+
+    pub(super) mod elsewhere {
+        use filch as other;
+
+        #[other::coro(crate = "filch")]
+        pub(crate) async fn renamed() -> u32 {
+            7
+        }
+    }
+
+    /// Gives its argument up when it ends, and not before, though it does not use it.
+    #[filch::coro]
+    pub(super) async fn keeps(_unused: filch_tests::OnDrop<impl FnMut()>, _: &str, seen: &std::cell::Cell<u32>) {
+        assert_eq!(seen.get(), 0);
+        filch::task::yield_now().await;
+        assert_eq!(seen.get(), 0);
+    }
+}
+
+#[test]
+fn a_coroutine_that_nobody_awaits_is_reported_once() {
+    within(|| {
+        let (runtime, seen) = debugging(1, NEVER);
+        let before = filch::debug::never_awaited();
+        let line = runtime.block_on(async {
+            assert_eq!(coros::plain().await, 42);
+            let line = line!() + 1;
+            drop(coros::plain());
+            line
+        });
+        drop(runtime);
+        let reports = of_kind(&seen, ReportKind::NeverAwaited);
+        assert_eq!(reports.len(), 1, "{reports:?}");
+        assert_eq!(lock(&seen).len(), 1);
+        let place = reports[0].place().unwrap();
+        assert!(place.file().ends_with("debug.rs") && place.line() == line, "{place}");
+        assert_eq!(reports[0].name(), Some("debug::coros::plain"));
+        let message = format!("coroutine debug::coros::plain ({place}) was never awaited");
+        assert_eq!(reports[0].message(), message);
+        // (Other tests count as well.)
+        assert!(filch::debug::never_awaited() > before);
+    });
+}
+
+#[test]
+fn any_future_can_be_tracked() {
+    use filch::debug::Track;
+    async fn fetch() -> u32 {
+        42
+    }
+    within(|| {
+        let (runtime, seen) = debugging(1, NEVER);
+        let line = runtime.block_on(async {
+            assert_eq!(fetch().tracked().await, 42);
+            // Begun is awaited, however it ends.
+            let mut begun = Box::pin(filch::debug::tracked(std::future::pending::<()>()));
+            assert!(filch_tests::poll_once(begun.as_mut()).await.is_pending());
+            drop(begun);
+            let _ = fetch().tracked();
+            line!() - 1
+        });
+        // Outside of the runtime that it was made in, too.
+        let late = runtime.block_on(async { filch::debug::tracked(fetch()) });
+        drop(runtime);
+        drop(late);
+        let reports = of_kind(&seen, ReportKind::NeverAwaited);
+        assert_eq!(reports.len(), 2, "{reports:?}");
+        assert_eq!(reports[0].place().unwrap().line(), line);
+        assert!(reports[0].name().unwrap().ends_with("::fetch"), "{}", reports[0]);
+    });
+}
+
+#[test]
+fn tracking_says_nothing_where_debug_mode_is_off() {
+    const NAME: &str = "tracking_says_nothing_where_debug_mode_is_off";
+    if is_child(NAME) {
+        let mut builder = Builder::new_current_thread();
+        builder.on_report(|_| panic!("there is no debug mode"));
+        builder.build().unwrap().block_on(async { drop(coros::plain()) });
+        drop(coros::plain());
+        assert_eq!(filch::debug::never_awaited(), 0);
+        // Beside a runtime that is in debug mode.
+        let mut debugged = Builder::new_current_thread();
+        let seen = debug(&mut debugged, NEVER);
+        let debugged = debugged.build().unwrap();
+        builder.build().unwrap().block_on(async { drop(coros::plain()) });
+        assert_eq!(filch::debug::never_awaited(), 0);
+        debugged.block_on(async { drop(coros::plain()) });
+        drop(debugged);
+        assert_eq!(lock(&seen).len(), 1);
+        assert_eq!(filch::debug::never_awaited(), 1);
+        return;
+    }
+    let mut command = filch_tests::command(NAME);
+    let output = command.env_remove("FILCH_DEBUG").output().expect("a process");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+}
+
+#[test]
+fn a_coroutine_of_the_attribute_is_like_its_function() {
+    use coros::Speaks;
+    fn is_send<T: Send>(value: T) -> T {
+        value
+    }
+    within(|| {
+        let (runtime, seen) = debugging(1, NEVER);
+        runtime.block_on(async {
+            assert_eq!(is_send(coros::borrows("a", &String::from("b"))).await, "ab");
+            coros::nothing(Vec::new(), (1, 2), 3).await;
+            assert_eq!(coros::fails("7").await.unwrap(), 7);
+            assert_eq!(coros::fails("").await.unwrap(), 0);
+            assert!(coros::fails("x").await.is_err());
+            let mut counter = coros::Counter(1);
+            assert_eq!(counter.add(2).await, 3);
+            assert_eq!(
+                (counter.speak().await, counter.shout().await),
+                ("3".into(), "3!".into())
+            );
+            assert_eq!(counter.end().await, 4);
+            assert_eq!(is_send(coros::recursive(3)).await, 3);
+            assert_eq!(coros::elsewhere::renamed().await, 7);
+            let seen = std::cell::Cell::new(0);
+            coros::keeps(filch_tests::OnDrop(|| seen.set(seen.get() + 1)), "text", &seen).await;
+            assert_eq!(seen.get(), 1);
+        });
+        drop(runtime);
+        assert_eq!(lock(&seen).len(), 0, "{seen:?}");
+    });
+}

@@ -1,8 +1,9 @@
-//! The attributes `#[filch::main]` and `#[filch::test]`, and what `filch::select!` expands to.
+//! The attributes `#[filch::main]`, `#[filch::test]` and `#[filch::coro]`, and what `filch::select!` expands to.
 //!
 //! They read no more of a function than they have to: its attributes, `async`, its name and its body. So they need no parser of the
 //! whole language, and add nothing to the time that a program takes to build.
 
+mod coro;
 mod select;
 mod template;
 
@@ -51,6 +52,22 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand(arguments, item, Kind::Test).unwrap_or_else(Mistake::report)
+}
+
+/// Has the coroutines of an async function say, in debug mode, when they are dropped and nobody has awaited them. See `filch::debug`.
+///
+/// Everything else stays as it is: what the function takes and gives, whether its future is `Send`, its attributes, generics and lifetimes. It may be a method, or implement one of a trait. The
+/// argument `crate = "path"` is for programs where filch goes by another name.
+///
+/// ```ignore
+/// #[filch::coro]
+/// async fn fetch(name: &str) -> std::io::Result<String> {
+///     Ok(name.to_string())
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn coro(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    coro::expand(arguments, item).unwrap_or_else(Mistake::report)
 }
 
 /// The outside of `filch::select!`: brings its branches into order.
