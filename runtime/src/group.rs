@@ -1,14 +1,18 @@
 //! Groups: tasks that end before the code that started them goes on.
 
 use crate::coop;
+use crate::debug::monitor::Monitor;
+use crate::debug::report::{About, Report, ReportKind};
+use crate::debug::switch;
 use crate::handle::Handle;
 use crate::scope::ambient;
 use crate::scope::driven::Driven;
 use crate::scope::node::{Kind, Node, Payload};
 use crate::scope::{self, Reason, ReasonKind, Scope};
-use crate::shim::{Exclusive, Mutex, catch_unwind, drop_quietly};
+use crate::shim::{AtomicBool, Exclusive, Mutex, Ordering, catch_unwind, drop_quietly};
 use crate::task::cold::{Cold, Family};
 use crate::task::join::JoinHandle;
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
@@ -24,6 +28,61 @@ struct Inner<E> {
     node: Arc<Node>,
     failures: Mutex<Vec<Failure<E>>>,
     location: &'static Location<'static>,
+    /// In debug mode.
+    watched: Option<Watched<E>>,
+}
+
+/// Has those failures reported that nobody will see.
+struct Watched<E> {
+    monitor: Arc<Monitor>,
+    text: fn(&E) -> String,
+    /// The group's future was dropped: nobody asks for the failures any more. Guarded by their lock.
+    abandoned: AtomicBool,
+}
+
+impl<E: 'static> Watched<E> {
+    fn new() -> Option<Self> {
+        let monitor = Handle::try_current().ok()?.inner().debug.clone()?;
+        Some(Self {
+            monitor,
+            text: text_of::<E>,
+            abandoned: AtomicBool::new(false),
+        })
+    }
+}
+
+/// What an error says, if its type is known to say anything; else what it is.
+fn text_of<E: 'static>(error: &E) -> String {
+    let error: &dyn Any = error;
+    let known = [
+        error.downcast_ref::<String>().map(ToString::to_string),
+        error.downcast_ref::<&'static str>().map(ToString::to_string),
+        error.downcast_ref::<std::io::Error>().map(ToString::to_string),
+        error
+            .downcast_ref::<Box<dyn std::error::Error + Send + Sync>>()
+            .map(ToString::to_string),
+    ];
+    let known = known.into_iter().flatten().next();
+    known.unwrap_or_else(|| format!("an error of type {}", std::any::type_name::<E>()))
+}
+
+/// The future of a group, as long as it runs.
+struct Open<'a, E>(&'a Inner<E>);
+
+impl<E> Drop for Open<'_, E> {
+    fn drop(&mut self) {
+        if let Some(watched) = &self.0.watched {
+            let failures = {
+                let mut failures = self.0.failures.lock();
+                // Relaxed: whoever looks has the lock.
+                watched.abandoned.store(true, Ordering::Relaxed);
+                std::mem::take(&mut *failures)
+            };
+            for failure in failures {
+                self.0.report(watched, &failure);
+            }
+        }
+    }
 }
 
 /// What made a group fail.
@@ -39,7 +98,7 @@ pub struct Panic(Exclusive<Payload>);
 
 impl Panic {
     /// What the child panicked with, ready for [`std::panic::resume_unwind`].
-    pub fn into_payload(self) -> Box<dyn std::any::Any + Send> {
+    pub fn into_payload(self) -> Box<dyn Any + Send> {
         self.0.into_inner()
     }
 }
@@ -227,7 +286,10 @@ where
         node: node.clone(),
         failures: Mutex::new(Vec::new()),
         location,
+        watched: if switch::is_on() { Watched::new() } else { None },
     });
+    // Whatever is in it when this is over was taken, or is nobody's.
+    let open = Open(&inner);
     let group = Group { inner: inner.clone() };
     let body = async {
         match body(&group).await {
@@ -240,6 +302,7 @@ where
     };
     let value = Driven::at(node, location, body).await.flatten();
     let failures = std::mem::take(&mut *inner.failures.lock());
+    drop(open);
     match value {
         Some(value) if failures.is_empty() => Ok(value),
         _ => Err(GroupError {
@@ -425,10 +488,46 @@ impl<E> fmt::Debug for Group<E> {
 
 impl<E> Inner<E> {
     fn fail(&self, failure: Failure<E>) {
-        self.failures.lock().push(failure);
+        let unseen = {
+            let mut failures = self.failures.lock();
+            let watched = self.watched.as_ref();
+            match watched.filter(|watched| watched.abandoned.load(Ordering::Relaxed)) {
+                None => {
+                    failures.push(failure);
+                    None
+                }
+                watched => watched.zip(Some(failure)),
+            }
+        };
+        if let Some((watched, failure)) = unseen {
+            self.report(watched, &failure);
+            drop_quietly(failure);
+        }
         self.node.insist();
         let reason = Reason::new(ReasonKind::Failure, None, crate::task::raw::current_id(), self.location);
         self.node.cancel(reason, coop::current_key());
+    }
+}
+
+impl<E> Inner<E> {
+    /// A failure is lost: the group's future was dropped.
+    #[cold]
+    fn report(&self, watched: &Watched<E>, failure: &Failure<E>) {
+        let text = match failure {
+            Failure::Error(error) => (watched.text)(error),
+            Failure::Panic(panic) => panic.to_string(),
+        };
+        let about = About {
+            place: Some(self.location),
+            ..About::default()
+        };
+        let message = format!(
+            "an error was lost with the group that was opened at {} and dropped: {text}",
+            self.location
+        );
+        watched
+            .monitor
+            .report(Report::new(ReportKind::UnseenError, about, message));
     }
 }
 

@@ -44,7 +44,8 @@ pub mod debug {
     //! - **Coroutines that nobody awaited** ([`ReportKind::NeverAwaited`]), of those that are tracked: [`tracked`](fn@tracked), [`Track::tracked`], and the attribute `#[filch::coro]` (feature `macros`), which an async
     //!   function gets once for all. [`never_awaited`] counts them.
     //! - **Tasks that never ran** ([`ReportKind::NeverRan`]): the runtime shut down before it had polled them. One report for each place where such tasks were spawned.
-    //! - **Panics that nobody saw** ([`ReportKind::UnseenPanic`]): of a task whose handle was dropped and never awaited.
+    //! - **Panics that nobody saw** ([`ReportKind::UnseenPanic`]): of a task whose handle was dropped and never awaited. (Of blocking jobs the panic hook alone tells.)
+    //! - **Errors that nobody saw** ([`ReportKind::UnseenError`]): of the children of a [`group`](fn@crate::group) whose future was dropped, and panics of such children.
     //!
     //! # Stacks
     //!
