@@ -31,7 +31,7 @@ fn house_by(clock: &Clock, workers: usize) -> (Arc<Shared>, Vec<Box<Core>>) {
         .collect();
     let mut queues = Vec::new();
     let shared = Arc::new_cyclic(|pool| {
-        let (shared, locals) = Shared::new(drivers, pool, ALL);
+        let (shared, locals) = Shared::new(drivers, 0, pool, ALL);
         queues = locals;
         shared
     });
@@ -135,8 +135,8 @@ fn rescued(
         let handle = put(&shared, &stuck, &counts);
         shared.workers[0].pulse.beat();
         // The first look only notes the beat.
-        let mut watcher = Watcher::new(2);
-        assert!(watcher.look(&shared));
+        let mut watcher = Watcher::new(&shared);
+        assert!(watcher.look(&shared).anyone_runs);
         let worker = thread::spawn(move || {
             free.enter(|free| {
                 // A rescue that does not come is a park that does not end.
@@ -147,7 +147,7 @@ fn rescued(
                 }
             });
         });
-        assert!(watcher.look(&shared));
+        assert!(watcher.look(&shared).anyone_runs);
         worker.join().expect("joined");
         assert_eq!(outcome(handle).expect("a value").read(), 7);
         assert_eq!(counts.future_drops(), 1);
@@ -233,8 +233,8 @@ fn owner_and_rescuer_run_each_task_once() {
         let mut handles = vec![into_slot(&shared, &owner, &counts)];
         handles.extend(owner.enter(|_| (0..2).map(|_| ready(&shared, &counts)).collect::<Vec<_>>()));
         shared.workers[0].pulse.beat();
-        let mut watcher = Watcher::new(2);
-        assert!(watcher.look(&shared) && watcher.look(&shared));
+        let mut watcher = Watcher::new(&shared);
+        assert!(watcher.look(&shared).anyone_runs && watcher.look(&shared).anyone_runs);
         handles.push(ready(&shared, &counts));
         let rescuer = thread::spawn(move || {
             while free.enter(Context::tick) == Tick::Ran {}
@@ -321,8 +321,8 @@ fn a_worker_that_did_not_park_is_watched() {
                 assert_eq!(context.tick(), Tick::Ran);
             });
         });
-        let mut watcher = Watcher::new(1);
-        if !watcher.look(&shared) {
+        let mut watcher = Watcher::new(&shared);
+        if !watcher.look(&shared).anyone_runs {
             shared.watch.rest(|| shared.has_running_worker());
         }
         worker.join().expect("joined");

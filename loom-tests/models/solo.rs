@@ -20,7 +20,7 @@ fn house() -> (Arc<Shared>, Solo) {
     let clock = Clock::new();
     let mut queues = Vec::new();
     let shared = Arc::new_cyclic(|pool| {
-        let (shared, locals) = Shared::new(vec![Driver::new(&clock).expect("a fake kernel")], pool, ALL);
+        let (shared, locals) = Shared::new(vec![Driver::new(&clock).expect("a fake kernel")], 0, pool, ALL);
         queues = locals;
         shared
     });

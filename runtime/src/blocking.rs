@@ -102,6 +102,17 @@ impl fmt::Debug for Queued {
     }
 }
 
+/// Who is to take a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// One that waits, and is owed a wake-up.
+    Idle,
+    /// One that was started for it.
+    New,
+    /// One that is done with another first; or whoever runs the jobs of a pool without threads.
+    Busy,
+}
+
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Queued>,
@@ -151,19 +162,55 @@ impl BlockingPool {
         handle
     }
 
+    /// As [`spawn`](Self::spawn), for a job that must not wait: gives it back if there is no thread for it now.
+    pub(crate) fn spawn_now<F>(
+        self: &Arc<Self>,
+        job: F,
+        after: After,
+        location: &'static Location<'static>,
+    ) -> Result<(), F>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        let mut state = self.state.lock();
+        let is_idle = match self.find_thread(&mut state) {
+            Some(Found::Idle) => true,
+            Some(Found::New) => false,
+            Some(Found::Busy) | None => return Err(job),
+        };
+        // Nobody asks for its outcome.
+        let (task, _) = raw::new(Job(Some(job)), Nowhere, location);
+        state.queue.push_back(Queued { task, after });
+        drop(state);
+        if is_idle {
+            self.work.notify_one();
+        }
+        Ok(())
+    }
+
     /// Gives the job back if there is nobody to run it, ever.
     fn push(self: &Arc<Self>, job: Queued) -> Option<Queued> {
         let mut state = self.state.lock();
-        if state.closed {
+        let Some(found) = self.find_thread(&mut state) else {
             return Some(job);
-        }
+        };
         state.queue.push_back(job);
+        if found == Found::Idle {
+            drop(state);
+            self.work.notify_one();
+        }
+        None
+    }
+
+    /// Finds who takes the job that is queued in the same lock section.
+    fn find_thread(self: &Arc<Self>, state: &mut State) -> Option<Found> {
+        if state.closed {
+            return None;
+        }
         if state.idle > 0 {
             state.idle -= 1;
             state.promised += 1;
-            drop(state);
-            self.work.notify_one();
-            return None;
+            return Some(Found::Idle);
         }
         if state.threads < self.limit {
             // Under the lock: the thread finds its handle filed when it leaves.
@@ -175,13 +222,14 @@ impl BlockingPool {
                     state.threads += 1;
                     state.alive += 1;
                     state.handles.insert(key, handle);
+                    return Some(Found::New);
                 }
                 // With another thread alive the job only waits longer.
                 Err(_) if state.threads > 0 => {}
-                Err(_) => return state.queue.pop_back(),
+                Err(_) => return None,
             }
         }
-        None
+        Some(Found::Busy)
     }
 
     /// Runs the job at place `index` of the queue on the calling thread, for a pool that has no threads (a limit of 0).

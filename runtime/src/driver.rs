@@ -11,7 +11,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// The reactor and the timers of one worker. Their owner turns them; another worker may, while the owner is stuck.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Driver {
     reactor: Reactor,
     timers: Arc<Timers>,

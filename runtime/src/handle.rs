@@ -339,7 +339,7 @@ struct Hold {
     handle: Handle,
 }
 
-fn hold(handle: &Handle) -> After {
+pub(crate) fn hold(handle: &Handle) -> After {
     let clock = &handle.inner.clock;
     if clock.is_pausable() {
         Some(Box::new(Hold {
@@ -379,6 +379,20 @@ pub(crate) fn park_on<F: Future>(mut future: Pin<&mut F>, stillness: Option<&Sti
 /// Whether this thread runs futures and so must not wait for them.
 pub(crate) fn is_driving() -> bool {
     DRIVING.try_with(|driving| driving.get()).unwrap_or(false)
+}
+
+/// Runs `f`, which may block, on a thread that runs futures.
+pub(crate) fn undriven<R>(f: impl FnOnce() -> R) -> R {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let _ = DRIVING.try_with(|driving| driving.set(self.0));
+        }
+    }
+    let restore = Restore(DRIVING.try_with(|driving| driving.replace(false)).unwrap_or(false));
+    let result = f();
+    drop(restore);
+    result
 }
 
 /// # Panics

@@ -106,6 +106,7 @@ pub mod debug {
 mod driver;
 pub mod group;
 mod handle;
+mod in_place;
 mod inner;
 #[cfg(all(feature = "signal", not(loom)))]
 #[path = "interrupt_signal.rs"]
@@ -130,6 +131,7 @@ mod settings;
 mod shim;
 pub mod sim;
 mod spawn;
+mod staff;
 mod stillness;
 mod stop;
 pub mod task;

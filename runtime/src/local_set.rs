@@ -253,3 +253,8 @@ where
         ),
     }
 }
+
+/// Whether this thread is inside of a set.
+pub(crate) fn is_entered() -> bool {
+    CURRENT.try_with(|current| current.borrow().is_some()).unwrap_or(false)
+}

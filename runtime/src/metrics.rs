@@ -21,12 +21,18 @@ impl RuntimeMetrics {
 
     /// The number of workers. A current_thread runtime has one.
     pub fn num_workers(&self) -> usize {
-        self.inner.shared.workers.len()
+        self.inner.shared.regular().len()
     }
 
     /// Tasks that were spawned and have not ended. Takes each worker's list lock once.
     pub fn num_alive_tasks(&self) -> usize {
         self.inner.shared.workers.iter().map(|worker| worker.owned.len()).sum()
+    }
+
+    /// How often a spare thread took over because all workers were stuck in long polls. Such a runtime needs more workers, or
+    /// its long computations belong into [`spawn_blocking`](crate::task::spawn_blocking).
+    pub fn spare_takeover_count(&self) -> usize {
+        self.inner.shared.spare_calls.get()
     }
 
     /// Tasks that wait in the inbox for a worker. Takes each shard's lock once.
@@ -141,7 +147,7 @@ impl RuntimeMetrics {
 
     #[track_caller]
     fn worker(&self, worker: usize) -> &Remote {
-        match self.inner.shared.workers.get(worker) {
+        match self.inner.shared.regular().get(worker) {
             Some(remote) => remote,
             None => panic!("there is no worker {worker}: the runtime has {}", self.num_workers()),
         }

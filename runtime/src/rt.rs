@@ -4,8 +4,8 @@ use crate::blocking::BlockingPool;
 use crate::calls::Calls;
 use crate::coop;
 use crate::debug::monitor::Monitor;
-use crate::driver::{Driver, wake_all};
-use crate::handle::{self, Driving, EnterGuard, Handle};
+use crate::driver::Driver;
+use crate::handle::{self, EnterGuard, Handle};
 use crate::inner::Inner;
 use crate::lane::Lane;
 use crate::metrics::RuntimeMetrics;
@@ -14,11 +14,11 @@ use crate::scheduler::record::Record;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::simulation::Simulation;
 use crate::scheduler::solo::Solo;
-use crate::scheduler::watcher::Watcher;
-use crate::scheduler::worker::{Context, Core};
+use crate::scheduler::worker::{self, Core};
 use crate::scope;
 use crate::settings::{RESOLVERS, Settings};
-use crate::shim::{Condvar, Mutex, ThreadHandle};
+use crate::shim::Mutex;
+use crate::staff::{self, Workers};
 use crate::stop::Stop;
 use crate::task::join::JoinHandle;
 use filch_io::sim::Network;
@@ -76,18 +76,6 @@ pub struct ShutdownReport {
     pub still_blocking: usize,
 }
 
-/// The threads of a multi_thread runtime.
-struct Workers {
-    threads: Vec<ThreadHandle>,
-    end: Arc<End>,
-}
-
-/// Counts the workers that are left.
-struct End {
-    left: Mutex<usize>,
-    over: Condvar,
-}
-
 impl Runtime {
     pub(crate) fn start(mut settings: Settings) -> io::Result<Self> {
         let clock = match (&settings.deterministic, settings.multi_thread) {
@@ -119,26 +107,28 @@ impl Runtime {
             true => 0,
             false => gate::ALL,
         };
+        let spares = staff::spares(&settings);
         let shared = Arc::new_cyclic(|pool| {
-            let (shared, locals) = Shared::new(drivers, pool, open_to);
+            let (shared, locals) = Shared::new(drivers, spares, pool, open_to);
             queues = locals;
             shared
         });
         let reactors = shared
-            .workers
+            .regular()
             .iter()
             .map(|remote| remote.driver.reactor().clone())
             .collect();
         let timers = shared
-            .workers
+            .regular()
             .iter()
             .map(|remote| remote.driver.timers().clone())
             .collect();
-        let mut cores: Vec<Box<Core>> = queues
-            .into_iter()
-            .enumerate()
-            .map(|(i, queue)| Core::new(i, queue))
-            .collect();
+        let last = queues.len() - 1;
+        let core = |(index, queue)| match index < settings.workers {
+            true => Core::new(index, queue),
+            false => Core::spare(index, queue, index == last),
+        };
+        let mut cores: Vec<Box<Core>> = queues.into_iter().enumerate().map(core).collect();
         let (mut solo, mut sim) = (None, None);
         if let Some((seed, slack)) = &settings.deterministic {
             let record = Record::new(*seed, slack.clone(), clock.now());
@@ -186,50 +176,14 @@ impl Runtime {
             down: false,
         };
         if settings.multi_thread && settings.deterministic.is_none() {
-            if let Err(error) = runtime.start_threads(cores, &settings) {
+            let (workers, started) = Workers::start(&runtime.handle, &settings, cores);
+            runtime.workers = Some(workers);
+            if let Err(error) = started {
                 runtime.abandon();
                 return Err(error);
             }
         }
         Ok(runtime)
-    }
-
-    /// Starts the watcher and the workers. If one cannot be started, those that were are joined.
-    #[allow(clippy::vec_box, reason = "a core is one box all its life, whoever owns it")]
-    fn start_threads(&mut self, cores: Vec<Box<Core>>, settings: &Settings) -> io::Result<()> {
-        let shared = &self.handle.inner().shared;
-        let (watched, watcher_threads) = (Arc::downgrade(shared), settings.watcher_threads());
-        shared.watch.install(Box::new(move |alarm| {
-            let watched = watched
-                .upgrade()
-                .ok_or_else(|| io::Error::other("the runtime is gone"))?;
-            let watcher = Watcher::new(watched.workers.len());
-            watcher_threads.spawn(move || watcher.run(&watched, &alarm), || ())
-        }));
-        let end = Arc::new(End {
-            left: Mutex::new(cores.len()),
-            over: Condvar::new(),
-        });
-        let workers = self.workers.insert(Workers {
-            threads: Vec::new(),
-            end: end.clone(),
-        });
-        let mut missing = cores.len();
-        let mut started = Ok(());
-        for core in cores {
-            let handle = self.handle.clone();
-            let (end, leaving) = (end.clone(), self.handle.clone());
-            let last = move || end.leave(1, &leaving.inner().shared);
-            match settings.threads.spawn(move || work(&handle, core), last) {
-                Ok(thread) => {
-                    workers.threads.push(thread);
-                    missing -= 1;
-                }
-                Err(error) => started = Err(error),
-            }
-        }
-        end.leave(missing, shared);
-        started
     }
 
     /// The handle of this runtime.
@@ -323,7 +277,7 @@ impl Runtime {
         let shared = self.handle.inner().shared.clone();
         shared.close();
         if let Some(workers) = self.workers.take() {
-            workers.join(None, &shared);
+            workers.join(None);
         }
         if let Some(debug) = &self.handle.inner().debug {
             debug.close(true);
@@ -379,7 +333,7 @@ impl Runtime {
         // A limit that no clock reaches is none.
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         let waits = limit != Some(Duration::ZERO);
-        let wedged = waits && handle::is_driving();
+        let wedged = waits && (handle::is_driving() || worker::is_worker_of(&inner.shared));
         if let Some(debug) = &inner.debug {
             debug.shutdown();
         }
@@ -412,7 +366,7 @@ impl Runtime {
             );
             return false;
         }
-        let mut over = workers.is_none_or(|workers| workers.join(deadline, &inner.shared));
+        let mut over = workers.is_none_or(|workers| workers.join(deadline));
         // Workers that need long to end do not use up the jobs' time.
         let blocking_deadline = match blocking_limit == limit {
             true => deadline,
@@ -442,59 +396,5 @@ impl fmt::Debug for Runtime {
         f.debug_struct("Runtime")
             .field("handle", &self.handle)
             .finish_non_exhaustive()
-    }
-}
-
-/// The thread of a worker.
-fn work(handle: &Handle, core: Box<Core>) {
-    let shared = &handle.inner().shared;
-    let driving = Driving::new("a worker", Some(handle.enter_worker(core.index())));
-    Context::new(shared.clone(), core).enter(Context::run);
-    drop(driving);
-}
-
-impl End {
-    /// Some workers are gone, or will never come. The last one closes the house.
-    fn leave(&self, workers: usize, shared: &Shared) {
-        let last = {
-            let mut left = self.left.lock();
-            *left -= workers;
-            *left == 0 && workers > 0
-        };
-        if last {
-            let mut ready = Vec::new();
-            for remote in &shared.workers {
-                remote.driver.shutdown(&mut ready);
-            }
-            wake_all(&mut ready);
-            shared.watch.close();
-            self.over.notify_all();
-        }
-    }
-}
-
-impl Workers {
-    /// Waits for the threads until `deadline` (`None`: for ever). True if they are gone.
-    fn join(self, deadline: Option<Instant>, shared: &Shared) -> bool {
-        let mut left = self.end.left.lock();
-        while *left > 0 {
-            match deadline {
-                None => left = self.end.over.wait(left),
-                Some(deadline) => {
-                    let rest = deadline.saturating_duration_since(Instant::now());
-                    if rest.is_zero() {
-                        return false;
-                    }
-                    left = self.end.over.wait_timeout(left, rest).0;
-                }
-            }
-        }
-        drop(left);
-        for thread in self.threads {
-            // Tasks' and hooks' panics are caught on the thread.
-            let _ = thread.join();
-        }
-        shared.watch.join();
-        true
     }
 }

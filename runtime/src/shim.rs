@@ -44,6 +44,9 @@ mod imp {
     /// Between two looks of the watcher. A poll is called long after one to two of these.
     pub(crate) const LOOK: Duration = Duration::from_millis(1);
 
+    /// A poll in which a worker is found at so many looks in a row is long enough for a spare.
+    pub(crate) const STUCK: u32 = 10;
+
     /// Reads an atomic that nobody else can reach any more.
     #[inline(always)]
     pub(crate) fn exclusive(value: &mut AtomicUsize) -> usize {
@@ -205,6 +208,9 @@ mod imp {
 
     /// Never: a model looks by itself, as a step of one of its threads.
     pub(crate) const LOOK: Duration = Duration::from_secs(24 * 60 * 60);
+
+    /// One look is enough: more of them are the same to a model.
+    pub(crate) const STUCK: u32 = 1;
 
     /// The payload of the panics that a model's own task raises.
     #[derive(Debug)]

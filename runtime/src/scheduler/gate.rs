@@ -70,14 +70,49 @@ impl Gate {
         if index < state.open_to {
             return;
         }
-        state.inside -= 1;
-        if state.inside == 0 {
-            self.left.notify_all();
-        }
+        self.count_out(&mut state);
         while index >= state.open_to {
             state = self.opened.wait(state);
         }
         state.inside += 1;
+    }
+
+    /// Whether the gate is open to all: only then spares may work.
+    pub(crate) fn is_open(&self) -> bool {
+        // Relaxed: as in `admits`.
+        self.open_to.load(Ordering::Relaxed) == ALL
+    }
+
+    /// A spare comes in. False if the gate is closed.
+    pub(crate) fn enter_spare(&self) -> bool {
+        if !self.is_used {
+            return true;
+        }
+        let mut state = self.state.lock();
+        let is_open = state.open_to == ALL;
+        state.inside += usize::from(is_open);
+        is_open
+    }
+
+    /// A thread stays in a poll whose worker another thread takes over.
+    pub(crate) fn stay_inside(&self) {
+        if self.is_used {
+            self.state.lock().inside += 1;
+        }
+    }
+
+    /// The end of [`enter_spare`](Self::enter_spare) or [`stay_inside`](Self::stay_inside).
+    pub(crate) fn leave(&self) {
+        if self.is_used {
+            self.count_out(&mut self.state.lock());
+        }
+    }
+
+    fn count_out(&self, state: &mut State) {
+        state.inside -= 1;
+        if state.inside == 0 {
+            self.left.notify_all();
+        }
     }
 
     /// Lets the first `workers` workers in.

@@ -5,7 +5,7 @@ use crate::scheduler::gate::{ALL, Gate};
 use crate::scheduler::idle::Idle;
 use crate::scheduler::inbox::Inbox;
 use crate::scheduler::owned::{Leftovers, Owned};
-use crate::scheduler::watch::{Pulse, Watch};
+use crate::scheduler::watch::{Duty, Pulse, Watch};
 use crate::shim::deque::{Local, Stealer};
 use crate::shim::{AtomicBool, AtomicUsize, Bug, Mutex, Ordering, fence, seeded, thread_number};
 use crate::task::raw::{Runnable, Slot};
@@ -16,7 +16,14 @@ use std::task::{Context, Poll, Waker};
 /// The scheduler's part of a runtime.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// The workers, and behind them the spares: those who take over when all workers are stuck.
     pub(crate) workers: Box<[CachePadded<Remote>]>,
+    /// How many of them are no spares.
+    size: usize,
+    /// Some spare was called at some time: only then anybody looks at them.
+    has_spares: AtomicBool,
+    /// How often one was called. Only the watcher.
+    pub(crate) spare_calls: Counter,
     pub(crate) inbox: Inbox,
     pub(crate) idle: Idle,
     pub(crate) watch: Watch,
@@ -78,13 +85,23 @@ impl Counter {
 }
 
 impl Shared {
-    /// The shared part of one worker for each driver, and the queues that their cores own.
-    pub(crate) fn new(drivers: Vec<Driver>, pool: &Weak<Self>, open_to: usize) -> (Self, Vec<Local<Runnable>>) {
+    /// The shared part of one worker for each driver and of so many spares, and the queues that their cores own.
+    pub(crate) fn new(
+        mut drivers: Vec<Driver>,
+        spares: usize,
+        pool: &Weak<Self>,
+        open_to: usize,
+    ) -> (Self, Vec<Local<Runnable>>) {
+        let size = drivers.len();
         // Threads differ from run to run: where nothing may, they all go the same way.
         let homes = match drivers.iter().any(Driver::is_simulated) {
             true => 1,
             false => drivers.len(),
         };
+        // A spare has no driver of its own: what is made on it belongs to a worker's.
+        for spare in 0..spares {
+            drivers.push(drivers[spare % size].clone());
+        }
         let leftovers = Arc::<Leftovers>::default();
         let queues: Vec<Local<Runnable>> = drivers.iter().map(|_| Local::new()).collect();
         let workers: Box<[_]> = drivers
@@ -94,16 +111,39 @@ impl Shared {
             .collect();
         let shared = Self {
             inbox: Inbox::new(homes),
-            idle: Idle::new(workers.len()),
-            gate: Gate::new(workers.len(), open_to),
+            idle: Idle::new(size),
+            gate: Gate::new(size, open_to),
             leftovers,
             last: Mutex::new(None),
             workers,
+            size,
+            has_spares: AtomicBool::new(false),
+            spare_calls: Counter::new(),
             watch: Watch::new(),
             closing: AtomicBool::new(false),
             homes,
         };
         (shared, queues)
+    }
+
+    /// The workers that are no spares.
+    pub(crate) fn regular(&self) -> &[CachePadded<Remote>] {
+        &self.workers[..self.size]
+    }
+
+    /// Those who may have something: the workers, and the spares as soon as one of them was ever called.
+    pub(crate) fn in_use(&self) -> &[CachePadded<Remote>] {
+        // Relaxed: a look in passing. What is left with a spare is the watcher's business as well.
+        match self.has_spares.load(Ordering::Relaxed) {
+            true => &self.workers,
+            false => self.regular(),
+        }
+    }
+
+    /// Puts a spare on duty.
+    pub(crate) fn call_spare(&self, index: usize) {
+        self.has_spares.store(true, Ordering::Relaxed);
+        self.workers[index].pulse.set_duty(Duty::Works);
     }
 
     /// The worker in whose list the tasks of this thread stand, if the thread is no worker of this runtime.
@@ -190,7 +230,7 @@ impl Shared {
             // Between what the caller changed and the look at the bits; matches the one in `Idle::announce`.
             fence(Ordering::SeqCst);
         }
-        for (worker, remote) in self.workers.iter().enumerate() {
+        for (worker, remote) in self.regular().iter().enumerate() {
             if self.idle.is_parked(worker) {
                 remote.driver.unpark();
             }
@@ -215,12 +255,12 @@ impl Shared {
     /// Whether the watcher asks for help for a worker. One load, as long as it does not.
     #[inline]
     pub(crate) fn has_stuck_worker(&self) -> bool {
-        self.watch.has_trouble() && self.workers.iter().any(|remote| remote.pulse.is_stuck())
+        self.watch.has_trouble() && self.in_use().iter().any(|remote| remote.pulse.is_stuck())
     }
 
     /// Whether a worker other than `thief` has more in its queue than it can run next. Looks at the queues themselves.
     pub(crate) fn has_surplus(&self, thief: usize) -> bool {
-        self.workers
+        self.in_use()
             .iter()
             .enumerate()
             .any(|(index, remote)| index != thief && remote.stealer.len() >= 2)
@@ -229,12 +269,16 @@ impl Shared {
     /// Whether something waits for a worker that is busy: in its slot, its queue, its reactor or its timers.
     pub(crate) fn waits_for(&self, worker: usize) -> bool {
         let remote = &self.workers[worker];
-        !remote.slot.is_empty() || !remote.stealer.is_empty() || remote.driver.is_due()
+        // A spare's driver is some worker's, who is looked at for himself.
+        !remote.slot.is_empty() || !remote.stealer.is_empty() || worker < self.size && remote.driver.is_due()
     }
 
-    /// Whether some worker is not parked.
+    /// Whether some worker is not parked, or a spare on duty.
     pub(crate) fn has_running_worker(&self) -> bool {
-        (0..self.workers.len()).any(|worker| !self.idle.is_parked(worker) && self.gate.admits(worker))
+        (0..self.size).any(|worker| !self.idle.is_parked(worker) && self.gate.admits(worker))
+            || self.in_use()[self.size..]
+                .iter()
+                .any(|spare| spare.pulse.duty() != Duty::Rests)
     }
 }
 

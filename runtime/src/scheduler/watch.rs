@@ -16,6 +16,19 @@ pub(crate) struct Pulse {
     driver_due: AtomicBool,
     /// Somebody else should serve this worker's things.
     stuck: AtomicBool,
+    /// Of a spare: a [`Duty`].
+    duty: AtomicUsize,
+}
+
+/// What a spare is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Duty {
+    /// It has no thread.
+    Rests,
+    /// It was called, and polls tasks until it finds none.
+    Works,
+    /// It is to go after the poll that it is in: a worker is free again.
+    Leaves,
 }
 
 impl Pulse {
@@ -24,6 +37,7 @@ impl Pulse {
             beat: AtomicUsize::new(0),
             driver_due: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
+            duty: AtomicUsize::new(Duty::Rests as usize),
         }
     }
 
@@ -73,6 +87,29 @@ impl Pulse {
     /// Whether help was asked for. Behind a fence, see [`Idle`](super::idle::Idle).
     pub(crate) fn is_stuck(&self) -> bool {
         self.stuck.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn duty(&self) -> Duty {
+        // Relaxed, here and below: who has the spare's core is settled by the lock under which cores rest.
+        match self.duty.load(Ordering::Relaxed) {
+            duty if duty == Duty::Rests as usize => Duty::Rests,
+            duty if duty == Duty::Works as usize => Duty::Works,
+            _ => Duty::Leaves,
+        }
+    }
+
+    /// The beginning and the end of a spare's duty.
+    pub(crate) fn set_duty(&self, duty: Duty) {
+        self.duty.store(duty as usize, Ordering::Relaxed);
+    }
+
+    /// Sends a spare that works home.
+    pub(crate) fn dismiss(&self) {
+        let (works, leaves) = (Duty::Works as usize, Duty::Leaves as usize);
+        // If it rests already, it stays at that.
+        let _ = self
+            .duty
+            .compare_exchange(works, leaves, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// Takes on the help that was asked for.

@@ -2,12 +2,14 @@
 //!
 //! [`Context::tick`] is the policy and never blocks: own slot, own queue, inbox, own reactor and timers, and then other
 //! workers' queues. [`Context::run`] is the life of a worker's thread: ticks, and a park when a tick found nothing.
-//! Whoever owns a [`Core`] is the worker; it can be taken out of one context and put into another.
+//! Whoever owns a [`Core`] is the worker; a thread that is going to block gives it away ([`give_away_core`]), and ends as a worker when its poll is over.
+//! A *spare* is a core too, with a queue but no reactor and no timers: it is run only while all workers are stuck.
 
 use crate::driver::{Pace, wake_all};
 use crate::scheduler::current::Scoped;
 use crate::scheduler::owned::Pool;
 use crate::scheduler::shared::{Remote, Shared};
+use crate::scheduler::watch::Duty;
 use crate::shim::deque::{Local, Steal};
 use crate::shim::{Bug, Ordering, seeded, thread_local_const};
 use crate::task::join::JoinHandle;
@@ -39,6 +41,7 @@ thread_local_const! {
 /// What a worker owns. Nobody else touches it.
 pub(crate) struct Core {
     index: usize,
+    post: Post,
     queue: Local<Runnable>,
     /// Counts the picks.
     tick: Cell<u32>,
@@ -58,10 +61,41 @@ pub(crate) struct Core {
     ready: Cell<Vec<Waker>>,
 }
 
+/// What a core is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Post {
+    Worker,
+    /// Does what a worker does as long as there is something to do, without a driver.
+    Spare,
+    /// The last of the spares: polls what reactors and timers wake, and nothing else.
+    Last,
+}
+
+impl Post {
+    /// How many tasks it takes at once from another's queue. A spare takes one at a time, and none before what reactors and timers have woken: a task that
+    /// waits for its time must not come to stand behind a long one, which is what spares are there for.
+    fn steals(self) -> usize {
+        match self {
+            Self::Worker => STEAL_LIMIT,
+            Self::Spare | Self::Last => 1,
+        }
+    }
+}
+
 impl Core {
     pub(crate) fn new(index: usize, queue: Local<Runnable>) -> Box<Self> {
+        Self::with(index, queue, Post::Worker)
+    }
+
+    /// The core of a spare, of the last one or another.
+    pub(crate) fn spare(index: usize, queue: Local<Runnable>, is_last: bool) -> Box<Self> {
+        Self::with(index, queue, if is_last { Post::Last } else { Post::Spare })
+    }
+
+    fn with(index: usize, queue: Local<Runnable>, post: Post) -> Box<Self> {
         Box::new(Self {
             index,
+            post,
             queue,
             tick: Cell::new(0),
             slot_left: Cell::new(SLOT_LIMIT),
@@ -108,11 +142,24 @@ pub(crate) enum Tick {
     Idle,
 }
 
+/// Who gives a core a thread when its own is going to block.
+pub(crate) trait Relief: Send + Sync {
+    /// Has another thread run `core`, and gives what the thread that blocks is to drop when its poll is over. Gives the core back if there is no thread.
+    fn relieve(self: Arc<Self>, core: Box<Core>) -> Result<Away, Box<Core>>;
+}
+
+/// What stands for a thread in a poll whose core is gone.
+pub(crate) type Away = Option<Box<dyn Send>>;
+
 /// A thread's membership in a runtime, with the core while it has it.
 pub(crate) struct Context {
     shared: Arc<Shared>,
     core: RefCell<Option<Box<Core>>>,
     doing: Cell<Doing>,
+    relief: Option<Arc<dyn Relief>>,
+    /// The core was given away.
+    is_away: Cell<bool>,
+    away: Cell<Away>,
 }
 
 impl Context {
@@ -121,6 +168,17 @@ impl Context {
             shared,
             core: RefCell::new(Some(core)),
             doing: Cell::new(Doing::Other),
+            relief: None,
+            is_away: Cell::new(false),
+            away: Cell::new(None),
+        }
+    }
+
+    /// A worker that another thread can take over.
+    pub(crate) fn with_relief(self, relief: Arc<dyn Relief>) -> Self {
+        Self {
+            relief: Some(relief),
+            ..self
         }
     }
 
@@ -152,11 +210,54 @@ impl Context {
         while goes_on() && !self.shared.is_over() {
             self.pass_gate();
             while self.tick() == Tick::Ran && goes_on() {}
-            if !goes_on() || self.shared.is_over() {
+            if self.is_away.get() || !goes_on() || self.shared.is_over() {
                 break;
             }
             self.park(|| false);
         }
+    }
+
+    /// The life of a spare: until it finds nothing more, is sent home, or gives its core away. Call it inside [`enter`](Self::enter).
+    pub(crate) fn run_spare(&self) {
+        let index = self.core.borrow().as_deref().map(|core| (core.index, core.post));
+        let Some((index, post)) = index else { return };
+        let stays = || {
+            self.shared.workers[index].pulse.duty() == Duty::Works
+                && self.shared.gate.is_open()
+                && !self.shared.is_over()
+        };
+        match post {
+            Post::Last => while stays() && self.tick_last(index) == Tick::Ran {},
+            _ => while stays() && self.tick() == Tick::Ran {},
+        }
+        if let Some(core) = self.core.borrow().as_deref() {
+            let mut left = self.stand_aside(core);
+            core.surplus.set(false);
+            self.remote(core).surplus.store(false, Ordering::Relaxed);
+            left |= self.remote(core).pulse.take_stuck();
+            if left {
+                self.shared.wake_one(self.shared.idle.notify());
+            }
+        }
+    }
+
+    /// As [`tick`](Self::tick), for what the reactors and the timers of stuck workers wake.
+    fn tick_last(&self, index: usize) -> Tick {
+        let task = self.core.borrow().as_deref().and_then(|core| {
+            core.queue.pop().or_else(|| {
+                self.turn(core);
+                if core.queue.len() == 0 {
+                    self.take_marked(core);
+                }
+                core.queue.pop()
+            })
+        });
+        let Some(task) = task else { return Tick::Idle };
+        // What the task wakes and spawns may take long: without its core this thread leaves that to the others.
+        let core = self.core.take();
+        self.poll(index, task);
+        self.core.replace(core);
+        Tick::Ran
     }
 
     /// Polls one task, if there is one anywhere. Never blocks.
@@ -174,6 +275,28 @@ impl Context {
         drop(core);
         self.poll(index, task);
         Tick::Ran
+    }
+
+    /// Of what is queued behind the stuck: takes what a reactor or a timer has woken before they got stuck, and leaves the rest in the inbox, to whoever is free
+    /// first.
+    fn take_marked(&self, core: &Core) {
+        for remote in self.victims(core) {
+            // A `Retry` is somebody else's success.
+            let _ = remote.stealer.steal_batch(&core.queue, STEAL_LIMIT);
+        }
+        let mut left = false;
+        for _ in 0..core.queue.len() {
+            let Some(task) = core.queue.pop() else { break };
+            if task.take_mark() {
+                core.queue.push(task);
+            } else {
+                left = true;
+                self.shared.inbox.push(task);
+            }
+        }
+        if left {
+            self.shared.wake_one(self.shared.idle.notify());
+        }
     }
 
     /// Polls `task` as this worker. For a driver that chooses by itself, with [`drain`](Self::drain) and [`turn_driver`](Self::turn_driver).
@@ -219,7 +342,7 @@ impl Context {
             core.surplus.set(false);
             remote.surplus.store(false, Ordering::Relaxed);
         }
-        if task.is_none() && self.take_inbox(core) {
+        if task.is_none() && core.post == Post::Worker && self.take_inbox(core) {
             return core.queue.pop();
         }
         task
@@ -234,10 +357,12 @@ impl Context {
         self.turn(core);
         // Asked again now and then, in case that the watcher's thread could not be started.
         core.watched.set(false);
-        if self.shared.has_stuck_worker() {
-            self.rescue(core);
+        if core.post == Post::Worker {
+            if self.shared.has_stuck_worker() {
+                self.rescue(core);
+            }
+            self.take_inbox(core);
         }
-        self.take_inbox(core);
         true
     }
 
@@ -257,10 +382,12 @@ impl Context {
     /// Queues this worker's part of the inbox, behind what is there already, so that a thread's tasks start in order. False if there was nothing.
     fn take_inbox(&self, core: &Core) -> bool {
         let turn = core.index.wrapping_add(core.tick.get() as usize);
-        let found = self
-            .shared
-            .inbox
-            .take(turn, self.shared.workers.len(), |task| core.queue.push(task));
+        let sharers = match core.post {
+            Post::Worker => self.shared.regular().len(),
+            // One by one.
+            Post::Spare | Post::Last => usize::MAX,
+        };
+        let found = self.shared.inbox.take(turn, sharers, |task| core.queue.push(task));
         if found {
             self.show_surplus(core);
         }
@@ -272,16 +399,57 @@ impl Context {
         let pulse = &self.shared.workers[index].pulse;
         let before = self.doing.replace(Doing::Task);
         pulse.beat();
+        task.take_mark();
         task.run();
-        pulse.beat();
+        if self.is_away.get() {
+            self.come_back();
+        } else {
+            pulse.beat();
+        }
         self.doing.set(before);
     }
 
-    /// A zero-time turn of the driver; what is ready queues up.
+    /// Gives the core to another thread, if there is one to take it. This one only ends the poll that it is in.
+    fn give_away(&self) {
+        let Some(relief) = self.relief.as_ref().filter(|_| self.doing.get() == Doing::Task) else {
+            return;
+        };
+        let Some(core) = self.core.take() else { return };
+        let remote = self.remote(&core);
+        core.watched.set(false);
+        self.shared.gate.stay_inside();
+        // For whoever looks at the core its poll ends here.
+        remote.pulse.beat();
+        match relief.clone().relieve(core) {
+            Ok(away) => {
+                self.is_away.set(true);
+                self.away.set(away);
+            }
+            Err(core) => {
+                self.shared.gate.leave();
+                remote.pulse.beat();
+                self.core.replace(Some(core));
+            }
+        }
+    }
+
+    /// The poll is over in which this thread gave its core away.
+    #[cold]
+    fn come_back(&self) {
+        drop(self.away.take());
+        self.shared.gate.leave();
+    }
+
+    /// A zero-time turn of the driver, of a spare that of all drivers; what is ready queues up.
     fn turn(&self, core: &Core) {
         let remote = self.remote(core);
         remote.counters.turns.bump();
         remote.pulse.driver_turns();
+        if core.post != Post::Worker {
+            let due = self.shared.regular().iter().filter(|remote| remote.driver.is_due());
+            due.for_each(|remote| self.serve_driver(core, remote));
+            return;
+        }
         let mut ready = core.ready.take();
         remote.driver.turn(&mut ready);
         self.wake(core, ready);
@@ -298,7 +466,7 @@ impl Context {
 
     /// Looks for work at other workers, if nobody else does, and queues it.
     fn search(&self, core: &Core) {
-        if self.shared.workers.len() == 1 {
+        if self.shared.in_use().len() == 1 {
             return;
         }
         if !core.searching.get() {
@@ -319,7 +487,7 @@ impl Context {
                 if remote.pulse.take_stuck() {
                     self.serve(core, remote);
                 } else if !hints || remote.surplus.load(Ordering::Relaxed) {
-                    match remote.stealer.steal_batch(&core.queue, STEAL_LIMIT) {
+                    match remote.stealer.steal_batch(&core.queue, core.post.steals()) {
                         Steal::Success => self.remote(core).counters.steals.bump(),
                         Steal::Retry if seeded(Bug::RetryEndsSearch) => return false,
                         Steal::Retry => again = !seeded(Bug::StealGivesUp),
@@ -351,10 +519,18 @@ impl Context {
     fn serve(&self, core: &Core, stuck: &Remote) {
         self.remote(core).counters.rescues.bump();
         // A `Retry` is somebody else's success.
-        let _ = stuck.stealer.steal_batch(&core.queue, STEAL_LIMIT);
+        let stolen = stuck.stealer.steal_batch(&core.queue, core.post.steals());
+        if core.post != Post::Worker && matches!(stolen, Steal::Success) {
+            return;
+        }
         if let Some(task) = stuck.slot.take().filter(|_| !seeded(Bug::RescueLosesSlot)) {
             core.queue.push(task);
         }
+        self.serve_driver(core, stuck);
+    }
+
+    /// Turns a stuck worker's reactor and timers.
+    fn serve_driver(&self, core: &Core, stuck: &Remote) {
         let mut ready = core.ready.take();
         stuck.driver.rescue(&mut ready);
         self.wake(core, ready);
@@ -408,15 +584,25 @@ impl Context {
         if self.shared.gate.admits(core_ref.index) {
             return;
         }
-        self.drain(|task| self.shared.inbox.push(task));
-        core_ref.watched.set(false);
-        if core_ref.searching.replace(false) {
+        self.stand_aside(core_ref);
+        self.shared.gate.pass(core_ref.index);
+    }
+
+    /// Leaves what is here to whoever comes first. True if there was something.
+    fn stand_aside(&self, core: &Core) -> bool {
+        let mut left = false;
+        self.drain(|task| {
+            left = true;
+            self.shared.inbox.push(task);
+        });
+        core.watched.set(false);
+        if core.searching.replace(false) {
             self.shared.idle.release();
             if self.shared.has_announced_work() {
                 self.shared.wake_one(self.shared.idle.notify());
             }
         }
-        self.shared.gate.pass(core_ref.index);
+        left
     }
 
     /// A task was found. That ends a search: if there is more work, somebody else is woken for it.
@@ -457,7 +643,10 @@ impl Context {
                 }
             }
             // The batch ends with a look at the surplus.
-            Doing::Other => core.queue.push(task),
+            Doing::Other => {
+                task.mark();
+                core.queue.push(task);
+            }
         }
         None
     }
@@ -477,7 +666,7 @@ impl Context {
 
     /// The other workers, from a random one on.
     fn victims(&self, core: &Core) -> impl Iterator<Item = &Remote> {
-        let count = self.shared.workers.len();
+        let count = self.shared.in_use().len();
         let start = core.random() % count;
         let own = core.index;
         (0..count)
@@ -510,6 +699,16 @@ pub(crate) fn spawn<M: Make>(shared: &Arc<Shared>, task: M) -> JoinHandle<M::Val
         }
         handle
     })
+}
+
+/// Before this thread blocks in a poll: has another one take over its worker. Nothing happens on a thread that is no worker, or is one no more.
+pub(crate) fn give_away_core() {
+    let _ = CURRENT.try_with(|current| current.get(|context| context.map(Context::give_away)));
+}
+
+/// Whether this thread polls tasks of the runtime of `shared`.
+pub(crate) fn is_worker_of(shared: &Arc<Shared>) -> bool {
+    on_worker(Arc::as_ptr(shared), |context| context.is_some())
 }
 
 /// Spawns a task behind everything that waits in the inbox, in each of its shards.

@@ -12,6 +12,7 @@ pub(crate) mod raw;
 pub(crate) mod shared;
 pub(crate) mod state;
 
+pub use crate::in_place::block_in_place;
 pub use crate::join_set::JoinSet;
 pub use crate::local_set::{LocalEnterGuard, LocalSet, spawn_local};
 pub use crate::spawn::{current, id, spawn, spawn_blocking, try_id, yield_now};

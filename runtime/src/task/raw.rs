@@ -10,7 +10,7 @@
 //! Who may touch which field when:
 //!
 //! 1. `state`: everyone, through [`State`]'s transitions.
-//! 2. `next`: whoever holds the runnable.
+//! 2. `next`: whoever holds the runnable. Outside of a chain it is empty, or, as a mark of the runnable, the task itself.
 //! 3. `links`: whoever holds the lock of the list that the task stands in.
 //! 4. `stage`: the worker between `start_poll` and the clearing of RUNNING; after COMPLETE the handle, if JOIN was set
 //!    at that moment, else the worker that completed the task.
@@ -67,7 +67,7 @@ pub(crate) enum Ended {
 pub(crate) struct Header {
     state: State,
     vtable: &'static Vtable,
-    /// The task behind this one in an inbox. Rule 2.
+    /// The task behind this one in an inbox, or a mark. Rule 2.
     next: UnsafeCell<Option<NonNull<Header>>>,
     /// The neighbours in the list of live tasks. Rule 3.
     pub(super) links: UnsafeCell<Links>,
@@ -319,6 +319,16 @@ impl Runnable {
             // SAFETY: rule 2: the holder of the runnable owns the link.
             unsafe { (*link).take() }
         })
+    }
+
+    /// Marks the runnable, as one that a reactor or a timer has woken, say. The mark goes with its place in a chain.
+    pub(crate) fn mark(&self) {
+        self.set_next(Some(self.0));
+    }
+
+    /// Takes the mark away. True if there was one. Not inside a chain.
+    pub(crate) fn take_mark(&self) -> bool {
+        self.take_next().is_some()
     }
 
     /// Gives up the runnable for a pointer, from which [`from_raw`](Self::from_raw) makes it again.
