@@ -26,19 +26,28 @@ fn house(workers: usize) -> (Arc<Shared>, Vec<Box<Core>>) {
 
 #[allow(clippy::vec_box, reason = "as the runtime makes them")]
 fn house_by(clock: &Clock, workers: usize) -> (Arc<Shared>, Vec<Box<Core>>) {
+    staffed(clock, workers, 0)
+}
+
+/// With so many spares, whose cores come last.
+#[allow(clippy::vec_box, reason = "as the runtime makes them")]
+fn staffed(clock: &Clock, workers: usize, spares: usize) -> (Arc<Shared>, Vec<Box<Core>>) {
     let drivers = (0..workers)
         .map(|_| Driver::new(clock).expect("a fake kernel"))
         .collect();
     let mut queues = Vec::new();
     let shared = Arc::new_cyclic(|pool| {
-        let (shared, locals) = Shared::new(drivers, 0, pool, ALL);
+        let (shared, locals) = Shared::new(drivers, spares, pool, ALL);
         queues = locals;
         shared
     });
     let cores = queues
         .into_iter()
         .enumerate()
-        .map(|(index, queue)| Core::new(index, queue))
+        .map(|(index, queue)| match index < workers {
+            true => Core::new(index, queue),
+            false => Core::spare(index, queue, index == workers + spares - 1),
+        })
         .collect();
     (shared, cores)
 }
@@ -301,6 +310,54 @@ fn a_thief_that_is_always_refused_ends_its_search() {
         while owner.enter(Context::tick) == Tick::Ran {}
         assert_eq!(counts.polls(), 3, "a task was lost or run twice");
         assert!(handles.iter().all(JoinHandle::is_finished));
+    });
+}
+
+/// The only worker is stuck, a spare is called, and is sent home while it polls: what that task has spawned is the worker's to run, who is back, and may be
+/// asleep by then.
+#[test]
+fn a_spare_that_is_sent_home_leaves_nothing_behind() {
+    model("a_spare_that_is_sent_home_leaves_nothing_behind", Some(2), || {
+        let (shared, mut cores) = staffed(&Clock::new(), 1, 2);
+        let counts = Counts::new();
+        drop(cores.pop());
+        let spare = Context::new(shared.clone(), cores.pop().expect("a spare's core"));
+        let owner = Context::new(shared.clone(), cores.pop().expect("a core"));
+        let (house, polled) = (shared.clone(), counts.clone());
+        let body = move |_: &mut TaskContext<'_>| {
+            drop(ready(&house, &polled));
+            house.workers[1].pulse.dismiss();
+            true
+        };
+        let parent = counted(&Counts::new(), body);
+        drop(worker::spawn(&shared, Plain::new(parent, Location::caller())));
+        shared.workers[0].pulse.beat();
+        let mut watcher = Watcher::new(&shared);
+        assert_eq!(watcher.look(&shared).call, None);
+        assert_eq!(watcher.look(&shared).call, Some(1));
+        shared.call_spare(1);
+        // It has its hands on the only task before the worker is back.
+        let mut task = None;
+        shared.inbox.take(0, 1, |found| task = Some(found));
+        let task = task.expect("the task");
+        let spare = thread::spawn(move || {
+            spare.enter(|spare| {
+                spare.run_task(task);
+                spare.run_spare();
+            });
+            spare
+        });
+        shared.workers[0].pulse.beat();
+        owner.enter(|owner| {
+            // A child that is left in silence is a park that does not end.
+            while counts.polls() == 0 {
+                if owner.tick() == Tick::Idle {
+                    owner.park(|| false);
+                }
+            }
+        });
+        drop(spare.join().expect("joined"));
+        assert_eq!(counts.future_drops(), 1);
     });
 }
 

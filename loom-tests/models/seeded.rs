@@ -48,6 +48,7 @@ caught! {
     second_driver: "SecondDriver" by "lane::one_task_at_a_time";
     close_forgets_woken: "CloseForgetsWoken" by "lane::a_wake_beside_the_end_is_waited_for";
     idle_in_silence: "IdleInSilence" by "runtime::the_end_of_the_last_task_is_told";
+    spare_leaves_in_silence: "SpareLeavesInSilence" by "pool::a_spare_that_is_sent_home_leaves_nothing_behind";
     gate_not_entered: "GateNotEntered" by "runtime::between_two_runs_nobody_polls";
     gate_no_recheck: "GateNoRecheck" by "runtime::a_sleeper_stands_aside";
     gate_left_open: "GateLeftOpen" by "runtime::between_two_runs_nobody_polls";

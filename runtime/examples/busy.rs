@@ -69,7 +69,10 @@ fn main() -> std::io::Result<()> {
         over.store(true, Ordering::Relaxed);
         ticker.await.expect("it does not panic")
     });
-    println!("ticks: {ticks}, late by {:.1} ms at the worst", worst.as_secs_f64() * 1e3);
+    println!(
+        "ticks: {ticks}, late by {:.1} ms at the worst",
+        worst.as_secs_f64() * 1e3
+    );
     println!("spares were called {} times", runtime.metrics().spare_takeover_count());
     Ok(())
 }

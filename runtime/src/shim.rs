@@ -487,6 +487,8 @@ pub(crate) enum Bug {
     IdleInSilence,
     /// A worker begins without coming in by the gate.
     GateNotEntered,
+    /// A spare that is sent home tells nobody what it leaves.
+    SpareLeavesInSilence,
     /// A worker parks without a look at the gate.
     GateNoRecheck,
     /// Whoever closes the gate does not wait for those inside.

@@ -335,14 +335,12 @@ fn a_shutdown_waits_for_spares() {
                 });
             }
             eventually("four are stuck", || begun.load(Ordering::SeqCst) == 4);
-            std::thread::scope(|scope| {
-                let opens = gate.clone();
-                scope.spawn(move || {
-                    std::thread::sleep(Duration::from_millis(20));
-                    opens.open();
-                });
-                drop(runtime);
+            let opener = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(20));
+                gate.open();
             });
+            drop(runtime);
+            opener.join().expect("no panic");
             assert_eq!(dropped.load(Ordering::SeqCst), 10);
             assert!(tasks.iter().all(JoinHandle::is_finished));
         }

@@ -235,7 +235,7 @@ impl Context {
             core.surplus.set(false);
             self.remote(core).surplus.store(false, Ordering::Relaxed);
             left |= self.remote(core).pulse.take_stuck();
-            if left {
+            if left && !seeded(Bug::SpareLeavesInSilence) {
                 self.shared.wake_one(self.shared.idle.notify());
             }
         }
