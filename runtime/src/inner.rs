@@ -8,6 +8,7 @@ use crate::scheduler::lane::Line;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::simulation::Simulation;
 use crate::scheduler::solo::Solo;
+use crate::scope::reason::{Reason, ReasonKind};
 use crate::shim::Mutex;
 use crate::stillness::Stillness;
 use crate::stop::Stop;
@@ -54,5 +55,13 @@ impl Inner {
     /// The future of a `block_on` at `place`.
     pub(crate) fn watch_main<F>(&self, future: F, place: &'static Location<'static>) -> Main<F> {
         watched(self.debug.as_ref().map(|monitor| monitor.main(place)), future)
+    }
+
+    /// Lets no further task in, and cancels those that are there: those of lanes first, whose drivers go on as long as they have tasks.
+    pub(crate) fn end_tasks(&self, location: &'static Location<'static>) {
+        let reason = Reason::new(ReasonKind::Shutdown, None, None, location);
+        let lanes: Vec<_> = self.lanes.lock().iter().filter_map(Weak::upgrade).collect();
+        let drivers = lanes.iter().filter_map(|line| line.end(&reason)).collect();
+        self.shared.end(&reason, &drivers);
     }
 }

@@ -141,7 +141,8 @@ impl Lane {
         let cold = self.inner.watch(cold);
         let (handle, driver) = self.line.spawn_driven(Plain { future, location, cold });
         if let Some(driver) = driver {
-            worker::spawn(&self.inner.shared, Plain::new(driver, self.location));
+            let driver = worker::spawn(&self.inner.shared, Plain::new(driver, self.location));
+            self.line.is_driven_by(driver.id());
         }
         handle
     }

@@ -287,7 +287,7 @@ impl Runtime {
     /// The end of `run`: waits for the workers as long as it takes, for blocking jobs up to `grace`.
     #[track_caller]
     pub(crate) fn finish(mut self, grace: Duration) -> ShutdownReport {
-        self.shutdown_with(None, Some(grace));
+        self.shutdown_with(Some(Location::caller()), None, Some(grace));
         let inner = self.handle.inner();
         let (cancelled, panicked) = inner.shared.leftovers.get();
         ShutdownReport {
@@ -321,11 +321,17 @@ impl Runtime {
     /// Shuts down; true if no thread is left.
     #[track_caller]
     fn shutdown(&mut self, limit: Option<Duration>) -> bool {
-        self.shutdown_with(limit, limit)
+        self.shutdown_with(None, limit, limit)
     }
 
+    /// With a place that asks for it the tasks are cancelled, else aborted.
     #[track_caller]
-    fn shutdown_with(&mut self, limit: Option<Duration>, blocking_limit: Option<Duration>) -> bool {
+    fn shutdown_with(
+        &mut self,
+        gently: Option<&'static Location<'static>>,
+        limit: Option<Duration>,
+        blocking_limit: Option<Duration>,
+    ) -> bool {
         if std::mem::replace(&mut self.down, true) {
             return true;
         }
@@ -339,6 +345,10 @@ impl Runtime {
         }
         // Everything that needs no waiting is done first, whatever follows.
         let workers = self.workers.take();
+        match gently {
+            Some(location) => inner.end_tasks(location),
+            None => inner.shared.close(),
+        }
         match (&inner.solo, &inner.sim) {
             (Some(solo), _) => {
                 let entered = self.handle.enter_worker(0);
@@ -347,7 +357,6 @@ impl Runtime {
             }
             (None, Some(sim)) => sim.shutdown(&inner.shared, &self.handle),
             (None, None) => {
-                inner.shared.close();
                 if let Some(stillness) = &inner.stillness {
                     stillness.close();
                 }

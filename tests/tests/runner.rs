@@ -1,6 +1,7 @@
 //! Runners: nothing runs but during a run, loops that are stopped, the end and its report, and Ctrl-C.
 
 use filch::Runner;
+use filch::group::Group;
 use filch::runtime::{Builder, Handle, Interrupt, StopReason};
 use filch::task::{spawn_blocking, yield_now};
 use filch::time::{Duration, Instant, sleep};
@@ -12,6 +13,8 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -459,6 +462,104 @@ fn the_report_counts_what_was_left() {
             assert_eq!(dropped.load(Ordering::Relaxed), 8 + 5 + 2);
             block.open();
         });
+    });
+}
+
+/// What is left hears of its end: it may say goodbye, its groups end in order, and what is shielded goes on to its end.
+#[test]
+fn leftovers_hear_of_the_end() {
+    within(|| {
+        everywhere_and_simulated(|mut runner| {
+            let log = Log::new();
+            let handle = runner.handle().clone();
+            let lane = handle.lane();
+            let logs = log.clone();
+            let main = async move {
+                let (logged, spawn) = (logs.clone(), |future| filch::spawn(future));
+                let mut begun = Vec::new();
+                let mut begins = || {
+                    let (begin, begins) = filch::sync::oneshot::channel::<()>();
+                    begun.push(begins);
+                    begin
+                };
+                let (log, begin) = (logged.clone(), begins());
+                spawn(Box::pin(async move {
+                    drop(begin);
+                    let reason = filch::cancelled().await;
+                    log.push(format!("heard: {:?}", reason.kind()));
+                }) as BoxFuture);
+                let (log, begin) = (logged.clone(), begins());
+                spawn(Box::pin(async move {
+                    filch::shield(async {
+                        drop(begin);
+                        for _ in 0..3 {
+                            sleep(Duration::from_millis(1)).await;
+                        }
+                    })
+                    .await;
+                    log.push("shielded".to_string());
+                    pending::<()>().await;
+                    log.push("never".to_string());
+                }));
+                let (log, begin) = (logged.clone(), begins());
+                spawn(Box::pin(async move {
+                    let child = log.clone();
+                    let ended = filch::group(async |group: &Group<()>| {
+                        group.spawn(async move {
+                            drop(begin);
+                            filch::cancelled().await;
+                            child.push("child".to_string());
+                            Ok(())
+                        });
+                        pending::<()>().await;
+                        Ok(())
+                    })
+                    .await;
+                    log.push(format!("never: {ended:?}"));
+                }));
+                let (log, begin) = (logged.clone(), begins());
+                lane.spawn(async move {
+                    drop(begin);
+                    filch::cancelled().await;
+                    yield_now().await;
+                    log.push("never, after the next wait".to_string());
+                });
+                let (log, begin) = (logged.clone(), begins());
+                lane.spawn(async move {
+                    drop(begin);
+                    filch::cancelled().await;
+                    log.push("lane".to_string());
+                });
+                for begins in begun {
+                    let _ = begins.await;
+                }
+                yield_now().await;
+            };
+            runner.run(main).expect("no interrupt");
+            // Those that came to their end by themselves are none of those that were cancelled.
+            let report = runner.close(Duration::from_secs(1));
+            assert_eq!((report.cancelled, report.panicked), (3, 0));
+            let mut log = log.get();
+            log.sort();
+            assert_eq!(log, ["child", "heard: Shutdown", "lane", "shielded"]);
+        });
+    });
+}
+
+/// The deterministic runtime sees that what is shielded would never end.
+#[test]
+fn a_shield_that_never_ends_is_dropped_where_that_is_known() {
+    within(|| {
+        for seed in 0..20 {
+            let mut runner = builder(2).deterministic(seed).build_runner().expect("a runner");
+            runner
+                .run(async {
+                    filch::spawn(filch::shield(pending::<()>()));
+                    yield_now().await;
+                })
+                .expect("no interrupt");
+            assert_eq!(runner.close(Duration::ZERO).cancelled, 1);
+        }
     });
 }
 

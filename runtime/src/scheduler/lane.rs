@@ -16,9 +16,11 @@
 
 use crate::scheduler::owned::{Leftovers, Owned, Pool};
 use crate::scheduler::record::Record;
+use crate::scope::reason::Reason;
 use crate::scope::{self, ambient};
 use crate::shim::{Bug, Condvar, Mutex, seeded};
-use crate::task::join::JoinHandle;
+use crate::task::id::Id;
+use crate::task::join::{self, JoinHandle};
 use crate::task::list::RunQueue;
 use crate::task::raw::{AbortRef, Make, Runnable};
 use std::pin::Pin;
@@ -51,6 +53,8 @@ struct State {
     sleepers: Vec<Waker>,
     /// A lane's driver exists, or is about to.
     driven: bool,
+    /// The latest driver, as a task.
+    driver: Option<Id>,
     /// Whoever closes the line waits for a runnable.
     waits: bool,
     /// In a deterministic runtime: what became ready in the step `step`.
@@ -96,6 +100,17 @@ impl Line {
         // Behind the task's entry into the list, see the head of this file.
         let starts = !std::mem::replace(&mut self.state.lock().driven, true) || seeded(Bug::SecondDriver);
         (handle, starts.then(|| Driver(Some(self.clone()))))
+    }
+
+    /// The driver is this task.
+    pub(crate) fn is_driven_by(&self, driver: Id) {
+        self.state.lock().driver = Some(driver);
+    }
+
+    /// Lets no further task in, and ends those that are there. The driver, who is named, is to be left alone: it goes when they are gone.
+    pub(crate) fn end(&self, reason: &Reason) -> Option<Id> {
+        self.tasks.lock_up().iter().for_each(|task| join::end(task, reason));
+        self.state.lock().driver
     }
 
     /// References to the live tasks.

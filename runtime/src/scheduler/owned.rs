@@ -123,6 +123,13 @@ impl<P: Pool> Owned<P> {
         tasks.list.abort_all(runnables);
     }
 
+    /// Lets no further task in. What is to become of those that are there is the caller's to say.
+    pub(crate) fn lock_up(&self) -> Vec<AbortRef> {
+        let mut tasks = self.0.tasks.lock();
+        tasks.closed = true;
+        tasks.list.refer().collect()
+    }
+
     /// Wakes the task at place `index` of the list, for nothing.
     pub(crate) fn wake(&self, index: usize) -> Option<Runnable> {
         self.0.tasks.lock().list.wake(index)

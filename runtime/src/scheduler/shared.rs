@@ -8,8 +8,12 @@ use crate::scheduler::owned::{Leftovers, Owned};
 use crate::scheduler::watch::{Duty, Pulse, Watch};
 use crate::shim::deque::{Local, Stealer};
 use crate::shim::{AtomicBool, AtomicUsize, Bug, Mutex, Ordering, fence, seeded, thread_number};
+use crate::scope::reason::Reason;
+use crate::task::id::Id;
+use crate::task::join;
 use crate::task::raw::{Runnable, Slot};
 use crossbeam_utils::CachePadded;
+use std::collections::HashSet;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -177,6 +181,18 @@ impl Shared {
         self.closing.store(true, Ordering::Relaxed);
         // Whoever stands before the gate has tasks to drop.
         self.gate.open(ALL);
+        self.unpark_sleepers();
+    }
+
+    /// As [`close`](Self::close), but tasks that can hear of a cancel do, and come to their end by themselves; those that are `spared` are left alone.
+    pub(crate) fn end(&self, reason: &Reason, spared: &HashSet<Id>) {
+        let tasks: Vec<_> = self.workers.iter().flat_map(|remote| remote.owned.lock_up()).collect();
+        // Relaxed: as in `close`.
+        self.closing.store(true, Ordering::Relaxed);
+        self.gate.open(ALL);
+        for task in tasks.iter().filter(|task| !spared.contains(&task.id())) {
+            join::end(task, reason);
+        }
         self.unpark_sleepers();
     }
 

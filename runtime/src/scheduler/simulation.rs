@@ -151,17 +151,19 @@ impl Simulation {
         }
     }
 
-    /// Drops all tasks, on this thread.
+    /// Drops all tasks of a closed runtime, on this thread.
     pub(crate) fn shutdown(&self, shared: &Arc<Shared>, host: &impl Host) {
-        shared.close();
         let mut run = self.take(shared, host);
+        let mut is_closed = false;
         while !shared.is_over() {
             run.collect();
             run.collect_inbox();
-            // Every task that is left was aborted, so each is ready, or has clean-ups, which may wait for a timer.
+            // Every task that is left was told, so each is ready, or has clean-ups, which may wait for a timer.
             match run.choose(|| false) {
                 Some(choice) => run.step(choice),
                 None if run.pass_time() => {}
+                // What still waits, behind a shield, say, waits for what never comes.
+                None if !std::mem::replace(&mut is_closed, true) => shared.close(),
                 // Those that are not here are in the hands of threads that just woke or spawned them, and give them to the inbox.
                 None => std::thread::yield_now(),
             }

@@ -52,8 +52,8 @@ impl Solo {
     }
 
     /// Drops all tasks, on this thread, and runs their clean-ups, for so long at most.
+    /// Those of a closed runtime, that is.
     pub(crate) fn shutdown(&self, shared: &Arc<Shared>, limit: Option<Duration>) {
-        shared.close();
         if let Some(seat) = self.take(shared) {
             seat.context().enter(|context| {
                 if let Some(deadline) = limit.and_then(|limit| Instant::now().checked_add(limit)) {

@@ -161,6 +161,14 @@ pub(crate) fn cancel(task: &AbortRef, reason: Reason) -> bool {
     true
 }
 
+/// Ends a task: cancels it, if it has anything by which it could hear of that, or shield itself; else aborts it.
+pub(crate) fn end(task: &AbortRef, reason: &Reason) {
+    match task.cold() {
+        Some(_) => drop(cancel(task, reason.clone())),
+        None => task.abort(),
+    }
+}
+
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, JoinError>;
 
