@@ -68,7 +68,7 @@ pub struct Runtime {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ShutdownReport {
-    /// Tasks that were still alive, and were cancelled. Those of lanes count, those of a [`LocalSet`](crate::task::LocalSet) do not.
+    /// Tasks that were still alive, and were cancelled. One that heard of that and came to its end with a value is not counted. Those of lanes count, those of a [`LocalSet`](crate::task::LocalSet) do not.
     pub cancelled: usize,
     /// Tasks that were still alive, and whose destructor panicked when they were cancelled. The panic hook has reported it.
     pub panicked: usize,

@@ -19,7 +19,9 @@ pub(crate) const BLOCKING_GRACE: Duration = Duration::from_secs(10);
 /// Makes a multi_thread runtime, runs `main` on it to its end, ends everything that it left behind, and returns its output. (The name and the idea are
 /// asyncio's.)
 ///
-/// When this returns no task is alive and no worker is running: tasks that were left over are cancelled, and their destructors have run. Blocking
+/// When this returns no task is alive and no worker is running: tasks that were left over are cancelled, as by
+/// [`JoinHandle::cancel`](crate::task::JoinHandle::cancel), and have ended: what waits in [`cancelled`](crate::cancelled) is told, what is inside a [`shield`](crate::shield()) goes
+/// on to its end, and clean-ups and destructors have run. Blocking
 /// jobs are waited for, up to 10 s.
 ///
 /// # Ctrl-C

@@ -150,7 +150,8 @@ impl Runner {
         self.run_loop(true)
     }
 
-    /// Ends everything: tasks that are left are cancelled, and their destructors awaited; blocking jobs are waited for up to `grace`.
+    /// Ends everything: tasks that are left are cancelled, as by [`JoinHandle::cancel`](crate::task::JoinHandle::cancel), and their end is awaited, however long
+    /// what they shield takes; blocking jobs are waited for up to `grace`.
     ///
     /// # Panics
     ///
