@@ -53,6 +53,7 @@ fn a_wake_of_the_main_future_is_not_slept_over() {
             })),
         );
         other.expect("started").join().expect("joined");
+        shared.close();
         solo.shutdown(&shared, None);
     });
 }
@@ -74,6 +75,7 @@ fn two_threads_share_the_core() {
         });
         run(shared.clone(), solo.clone(), counts);
         other.join().expect("joined");
+        shared.close();
         solo.shutdown(&shared, None);
     });
 }
