@@ -39,6 +39,7 @@ struct Staff {
     /// The threads that take over.
     pool: Arc<BlockingPool>,
     /// The cores of the spares that no thread has.
+    #[allow(clippy::vec_box, reason = "as below")]
     resting: Mutex<Vec<Box<Core>>>,
     /// The workers that are left, spares not counted.
     left: Mutex<usize>,
