@@ -5,7 +5,7 @@ fn main() {
     println!("cargo::rustc-check-cfg=cfg(props)");
     // The sources name them; here they are never on, also not with `--all-features`, so they are no features of this package.
     println!(
-        "cargo::rustc-check-cfg=cfg(feature, values(\"tokio-io\", \"tokio-sync\", \"macros\", \"signal\", \"hyper\", \"futures-io\"))"
+        "cargo::rustc-check-cfg=cfg(feature, values(\"tokio-io\", \"tokio-sync\", \"macros\", \"signal\", \"hyper\", \"futures-io\", \"stacks\"))"
     );
     println!("cargo::rerun-if-changed=build.rs");
 }
