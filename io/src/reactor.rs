@@ -19,6 +19,8 @@
 
 use std::fmt;
 use std::io;
+// A count that no protocol rests on: it is std's in every build.
+use std::sync::atomic::AtomicUsize as Count;
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
@@ -58,6 +60,8 @@ struct Shared {
     /// Who is registered. Locked inside of `kernel` and `ports`, never the other way round.
     sources: Mutex<Slab<Arc<Source>>>,
     load: AtomicUsize,
+    /// How many sources the shutdown found.
+    orphans: Count,
 }
 
 impl Reactor {
@@ -86,6 +90,7 @@ impl Reactor {
             down: AtomicBool::new(false),
             sources: Mutex::new(Slab::new()),
             load: AtomicUsize::new(0),
+            orphans: Count::new(0),
         };
         Reactor {
             shared: Arc::new(shared),
@@ -188,6 +193,8 @@ impl Reactor {
         drop((kernel, ports));
         // Whoever registers holds the read lock of the ports from the slab to the kernel, so nobody is missed here.
         let sources = self.shared.sources.lock().take_all();
+        // Relaxed: a number, for who has waited for the shutdown.
+        self.shared.orphans.store(sources.len(), Ordering::Relaxed);
         // Not set to zero: a source that somebody else is just taking out is his to count.
         self.shared.load.fetch_sub(sources.len(), Ordering::Relaxed);
         if seeded(Bug::LoadSetToZero) {
@@ -202,6 +209,12 @@ impl Reactor {
     pub fn load(&self) -> usize {
         // Relaxed: a hint for dealing sockets out.
         self.shared.load.load(Ordering::Relaxed)
+    }
+
+    /// How many sources were registered when the reactor was shut down: their owners have them still.
+    pub fn orphans(&self) -> usize {
+        // Relaxed: as where it is written.
+        self.shared.orphans.load(Ordering::Relaxed)
     }
 
     /// Registers `io` and gives its readiness and its token.

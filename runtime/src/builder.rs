@@ -1,7 +1,7 @@
 //! How a runtime is set up.
 
 use crate::blocking::ThreadConfig;
-use crate::debug::monitor::{Options, SLOW_POLL};
+use crate::debug::monitor::{LONG_LOCK, Options, SLOW_POLL};
 use crate::debug::report::Report;
 use crate::debug::switch;
 use crate::rt::Runtime;
@@ -90,6 +90,7 @@ impl Builder {
             debug: None,
             options: Options {
                 slow_poll: SLOW_POLL,
+                long_lock: LONG_LOCK,
                 on_report: None,
             },
         }
@@ -242,6 +243,12 @@ impl Builder {
     /// limit if that is less.
     pub fn slow_poll(&mut self, limit: Duration) -> &mut Self {
         self.options.slow_poll = limit;
+        self
+    }
+
+    /// In debug mode: how long a `sync::Mutex` or `sync::RwLock` may be held, while somebody waits for it as long, before that is reported. 1 s by default.
+    pub fn long_lock(&mut self, limit: Duration) -> &mut Self {
+        self.options.long_lock = limit;
         self
     }
 

@@ -37,6 +37,9 @@ impl Ear {
         if self.interrupt == Interrupt::CancelMain && entered.is_some() && self.signal.is_none() {
             let _inside = self.handle.enter();
             self.signal = Signal::listen(SignalKind::interrupt()).ok();
+            if let (Some(_), Some(debug)) = (&self.signal, &self.handle.inner().debug) {
+                debug.keeps_socket();
+            }
         }
         if self.interrupt == Interrupt::CancelMain && self.signal.is_none() {
             if let Some(entered) = entered.take() {

@@ -34,7 +34,8 @@ pub mod debug {
     //!
     //! It is on when the environment variable `FILCH_DEBUG` is set, to anything but nothing and `0`, and when the program says so with
     //! [`Builder::debug`](crate::runtime::Builder::debug). Every runtime obeys the variable, also those of [`run`](crate::run()) and [`#[filch::main]`](macro@crate::main). Reports go to the
-    //! standard error stream or to [`Builder::on_report`](crate::runtime::Builder::on_report). A program that is not in debug mode pays nothing for it.
+    //! standard error stream or to [`Builder::on_report`](crate::runtime::Builder::on_report). A program that is not in debug mode pays nothing for it in its
+    //! polls and wakes, and a look at a pointer or a flag where it spawns a task, takes a lock or makes a tracked coroutine.
     //!
     //! # What is reported
     //!
@@ -46,6 +47,11 @@ pub mod debug {
     //! - **Tasks that never ran** ([`ReportKind::NeverRan`]): the runtime shut down before it had polled them. One report for each place where such tasks were spawned.
     //! - **Panics that nobody saw** ([`ReportKind::UnseenPanic`]): of a task whose handle was dropped and never awaited. (Of blocking jobs the panic hook alone tells.)
     //! - **Errors that nobody saw** ([`ReportKind::UnseenError`]): of the children of a [`group`](fn@crate::group) whose future was dropped, and panics of such children.
+    //!
+    //! - **Locks that are held long** ([`ReportKind::LongLock`]): somebody has waited for a `sync::Mutex` or `sync::RwLock` for
+    //!   [`Builder::long_lock`](crate::runtime::Builder::long_lock), and nobody took it meanwhile. It is told who took it last, and where; of several readers it may be an earlier one who still has it. A lock that nobody
+    //!   waits for may be held as long as one likes. Semaphores are not watched, nor what goes to crate tokio's lock behind a guard (`MutexGuard::mutex`).
+    //! - **What a runtime's end leaves behind** ([`ReportKind::Leaked`]): sockets that are still open, and threads in blocking jobs; how many, not which.
     //!
     //! # Stacks
     //!
@@ -85,6 +91,11 @@ pub mod debug {
     //! }
     //! ```
 
+    #[cfg_attr(
+        not(feature = "tokio-sync"),
+        allow(dead_code, reason = "no locks are watched without it")
+    )]
+    pub(crate) mod locks;
     pub(crate) mod main_future;
     pub(crate) mod monitor;
     mod probe;
@@ -232,6 +243,8 @@ pub mod sync {
     pub mod channel;
     mod event;
     mod exchange;
+    #[cfg(all(feature = "tokio-sync", not(loom)))]
+    mod held;
     pub(crate) mod limiter;
     mod queue;
     mod store;

@@ -386,6 +386,9 @@ impl Runtime {
         }
         // It has watched the end as well.
         if let Some(debug) = &inner.debug {
+            let drivers = inner.shared.regular().iter().map(|remote| &remote.driver);
+            let sockets = drivers.map(|driver| driver.reactor().orphans()).sum();
+            debug.leaked(sockets, inner.blocking.alive() + inner.resolver.alive());
             debug.close(over);
         }
         over

@@ -1052,3 +1052,192 @@ fn an_error_that_was_there_when_its_group_was_dropped_is_reported() {
         assert!(reports[0].message().contains("::Wrong"), "{}", reports[0]);
     });
 }
+
+/// A runtime that reports locks that are held for longer than the limit.
+fn watching_locks(workers: usize) -> (Runtime, Seen) {
+    let mut builder = Builder::new_multi_thread();
+    let seen = debug(builder.worker_threads(workers).long_lock(LIMIT), NEVER);
+    (builder.build().expect("a runtime"), seen)
+}
+
+async fn reported(seen: &Seen) {
+    while lock(seen).is_empty() {
+        filch::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn a_lock_that_is_held_long_is_reported_with_who_took_it_and_where() {
+    within(|| {
+        let (runtime, seen) = watching_locks(2);
+        let mutex = Arc::new(filch::sync::Mutex::new(0));
+        let (held, inside) = (mutex.clone(), seen.clone());
+        let (took, taken) = filch::sync::oneshot::channel();
+        let holder = task::Builder::new().name("holder").spawn_on(
+            async move {
+                let line = line!() + 1;
+                let guard = held.lock().await;
+                took.send(line).unwrap();
+                reported(&inside).await;
+                drop(guard);
+            },
+            runtime.handle(),
+        );
+        runtime.block_on(async {
+            let line = taken.await.unwrap();
+            let id = holder.id();
+            let waiter = task::Builder::new().name("waiter");
+            let waiter = waiter.spawn(async move { *mutex.lock().await += 1 });
+            holder.await.unwrap();
+            waiter.await.unwrap();
+            let reports = of_kind(&seen, ReportKind::LongLock);
+            assert_eq!(reports.len(), 1, "{reports:?}");
+            let report = &reports[0];
+            assert_eq!((report.task(), report.name()), (Some(id), Some("holder")));
+            let place = report.place().unwrap();
+            assert!(place.file().ends_with("debug.rs") && place.line() == line, "{report}");
+            assert!(report.message().contains("\"waiter\""), "{report}");
+            assert!(report.elapsed().unwrap() >= LIMIT);
+        });
+    });
+}
+
+#[test]
+fn locks_of_every_kind_are_watched() {
+    use filch::sync::{Condition, Mutex, RwLock};
+    async fn hold<G, W: Future + Send + 'static>(seen: &Seen, guard: G, wait: W) -> Report
+    where
+        W::Output: Send,
+    {
+        lock(seen).clear();
+        let waiter = filch::spawn(wait);
+        reported(seen).await;
+        drop(guard);
+        drop(waiter.await.unwrap());
+        lock(seen)[0].clone()
+    }
+    within(|| {
+        let (runtime, seen) = watching_locks(2);
+        runtime.block_on(async {
+            let is_here = |report: &Report, line: u32| {
+                assert_eq!(report.kind(), ReportKind::LongLock);
+                assert_eq!(report.place().unwrap().line(), line, "{report}");
+            };
+            let mutex = Arc::new(Mutex::new(0));
+            let line = line!() + 1;
+            let guard = mutex.clone().lock_owned().await;
+            is_here(&hold(&seen, guard, mutex.clone().lock_owned()).await, line);
+            let guard = mutex.try_lock().unwrap();
+            is_here(&hold(&seen, guard, mutex.clone().lock_owned()).await, line + 2);
+            let guard = mutex.clone().try_lock_owned().unwrap();
+            is_here(&hold(&seen, guard, mutex.clone().lock_owned()).await, line + 4);
+            let lock = Arc::new(RwLock::new(0));
+            let line = line!() + 1;
+            let guard = lock.read().await;
+            is_here(&hold(&seen, guard, lock.clone().write_owned()).await, line);
+            let guard = lock.write().await;
+            is_here(&hold(&seen, guard, lock.clone().read_owned()).await, line + 2);
+            let guard = lock.try_write().unwrap();
+            is_here(&hold(&seen, guard, lock.clone().read_owned()).await, line + 4);
+            let guard = lock.clone().try_read_owned().unwrap();
+            is_here(&hold(&seen, guard, lock.clone().write_owned()).await, line + 6);
+            // Blocking calls, on a thread that polls nothing.
+            let blocking = mutex.clone();
+            let line = line!() + 1;
+            let guard = task::spawn_blocking(move || blocking.blocking_lock_owned())
+                .await
+                .unwrap();
+            is_here(&hold(&seen, guard, mutex.clone().lock_owned()).await, line);
+            // Whoever waits for a condition has given the lock up, and takes it again.
+            let changed = Arc::new(Condition::new());
+            let (other, waits) = (mutex.clone(), changed.clone());
+            let waiter = filch::spawn(async move { waits.wait_owned(other.lock_owned().await).await });
+            while !waiter.is_finished() {
+                changed.notify_one();
+                task::yield_now().await;
+            }
+            let guard = waiter.await.unwrap();
+            let report = hold(&seen, guard, mutex.clone().lock_owned()).await;
+            assert!(report.place().unwrap().file().ends_with("condition.rs"), "{report}");
+        });
+    });
+}
+
+#[test]
+fn a_lock_that_nobody_waits_for_may_be_held() {
+    within(|| {
+        let (runtime, seen) = watching_locks(2);
+        runtime.block_on(async {
+            let mutex = Arc::new(filch::sync::Mutex::new(0));
+            let guard = mutex.lock().await;
+            filch::time::sleep(LIMIT * 10).await;
+            assert_eq!(lock(&seen).len(), 0, "{seen:?}");
+            // A wait that is given up is none.
+            let mut wait = Box::pin(mutex.lock());
+            assert!(filch_tests::poll_once(wait.as_mut()).await.is_pending());
+            drop(wait);
+            // (A busy machine may have taken its time between the two.)
+            filch::time::sleep(LIMIT).await;
+            lock(&seen).clear();
+            filch::time::sleep(LIMIT * 10).await;
+            drop(guard);
+        });
+        drop(runtime);
+        assert_eq!(lock(&seen).len(), 0, "{seen:?}");
+    });
+}
+
+#[test]
+fn what_outlives_its_runtime_is_reported_once() {
+    within(|| {
+        for multi in [false, true] {
+            let mut builder = match multi {
+                false => Builder::new_current_thread(),
+                true => Builder::new_multi_thread(),
+            };
+            let seen = debug(builder.worker_threads(2), NEVER);
+            let runtime = builder.build().unwrap();
+            let (kept, gone) = runtime.block_on(async {
+                let bind = || filch::net::TcpListener::bind("127.0.0.1:0");
+                ([bind().await.unwrap(), bind().await.unwrap()], bind().await.unwrap())
+            });
+            drop((gone, runtime));
+            let reports = lock(&seen).clone();
+            assert_eq!(reports.len(), 1, "{reports:?}");
+            assert_eq!(reports[0].kind(), ReportKind::Leaked);
+            assert!(reports[0].message().contains("2 of its sockets"), "{}", reports[0]);
+            drop(kept);
+
+            // Nothing is left.
+            let runtime = builder.build().unwrap();
+            drop(runtime.block_on(filch::net::TcpListener::bind("127.0.0.1:0")).unwrap());
+            drop(runtime);
+            assert_eq!(lock(&seen).len(), 1, "{seen:?}");
+
+            // What `Runner` listens for Ctrl-C with is its own.
+            let mut runner = builder.build_runner().unwrap();
+            runner.run(async {}).unwrap();
+            drop(runner);
+            assert_eq!(lock(&seen).len(), 1, "{seen:?}");
+
+            // A job that does not end.
+            let runtime = builder.build().unwrap();
+            let (gate, begun) = (filch_tests::Gate::new(), filch_tests::Gate::new());
+            let (inside, begins) = (gate.clone(), begun.clone());
+            drop(runtime.spawn_blocking(move || {
+                begins.open();
+                inside.wait();
+            }));
+            begun.wait();
+            runtime.shutdown_timeout(Duration::from_millis(1));
+            // The thread that hands it on is not waited for by a shutdown that has run out of time.
+            eventually("the job is reported", || lock(&seen).len() == 2);
+            assert!(
+                lock(&seen)[1].message().contains("1 of its threads"),
+                "{}",
+                lock(&seen)[1]
+            );
+            gate.open();
+        }
+    });
+}

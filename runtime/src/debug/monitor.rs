@@ -5,6 +5,7 @@
 //! handed on by whoever noticed it.
 
 use crate::blocking::ThreadConfig;
+use crate::debug::locks;
 use crate::debug::probe::{self, Subject};
 use crate::debug::report::{About, Report, ReportKind};
 use crate::debug::switch;
@@ -18,7 +19,7 @@ use std::fmt;
 use std::io::Write;
 use std::panic::Location;
 // No protocol rests on these: they are std's in every build.
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,9 @@ pub(crate) type Handler = Arc<dyn Fn(&Report) + Send + Sync>;
 /// How long a poll may take if the program does not say. asyncio's figure.
 pub(crate) const SLOW_POLL: Duration = Duration::from_millis(100);
 
+/// How long a lock may be held while somebody waits, if the program does not say.
+pub(crate) const LONG_LOCK: Duration = Duration::from_secs(1);
+
 /// Between two looks at what is polled, at most. So a slow poll is found that much later than its limit.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -35,6 +39,7 @@ const LOOK: Duration = Duration::from_millis(20);
 #[derive(Clone)]
 pub(crate) struct Options {
     pub(crate) slow_poll: Duration,
+    pub(crate) long_lock: Duration,
     pub(crate) on_report: Option<Handler>,
 }
 
@@ -45,6 +50,8 @@ pub(crate) struct Monitor {
     news: Condvar,
     /// The runtime shuts down.
     closing: AtomicBool,
+    /// Sockets of filch's own that outlive the runtime.
+    own_sockets: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -66,6 +73,7 @@ impl Monitor {
             state: Mutex::default(),
             news: Condvar::new(),
             closing: AtomicBool::new(false),
+            own_sockets: AtomicUsize::new(0),
         });
         let of_thread = monitor.clone();
         let thread = threads.spawn(move || of_thread.run(), || ())?;
@@ -78,7 +86,7 @@ impl Monitor {
     }
 
     /// Tells it apart from other runtimes' debug modes.
-    fn key(&self) -> usize {
+    pub(crate) fn key(&self) -> usize {
         std::ptr::from_ref(self).addr()
     }
 
@@ -128,6 +136,29 @@ impl Monitor {
         }
     }
 
+    /// Filch itself keeps a socket to the end of the runtime.
+    #[allow(dead_code, reason = "without the feature `signal` it does not")]
+    pub(crate) fn keeps_socket(&self) {
+        // Relaxed: it is looked at by who ends the runtime, behind this.
+        self.own_sockets.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What the runtime's end has left behind.
+    pub(crate) fn leaked(&self, sockets: usize, jobs: usize) {
+        let sockets = sockets.saturating_sub(self.own_sockets.load(Ordering::Relaxed));
+        let left = [
+            (
+                sockets,
+                "sockets or other sources are still open, and give errors from now on",
+            ),
+            (jobs, "threads are still in a blocking job"),
+        ];
+        for (count, what) in left.into_iter().filter(|(count, _)| *count > 0) {
+            let message = format!("a runtime has ended, and {count} of its {what}");
+            self.report(Report::new(ReportKind::Leaked, About::default(), message));
+        }
+    }
+
     fn hand_on(&self, report: &Report) {
         match &self.options.on_report {
             Some(handler) => {
@@ -170,7 +201,8 @@ impl Monitor {
 
     /// The life of the thread.
     fn run(&self) {
-        let period = (self.options.slow_poll / 5).clamp(Duration::from_millis(1), LOOK);
+        let shortest = self.options.slow_poll.min(self.options.long_lock);
+        let period = (shortest / 5).clamp(Duration::from_millis(1), LOOK);
         loop {
             let reports = {
                 let mut state = self.state();
@@ -188,8 +220,11 @@ impl Monitor {
         }
     }
 
-    /// Reports the polls that take too long.
+    /// Reports the polls that take too long, and the locks that are held too long.
     fn look(&self) {
+        for report in locks::held_long(self.key(), self.options.long_lock) {
+            self.hand_on(&report);
+        }
         for overdue in probe::overdue(self.key(), self.options.slow_poll) {
             let message = format!("{} has been in one poll for {:.1?}", overdue.about, overdue.elapsed);
             let report = Report::new(ReportKind::SlowPoll, overdue.about, message)

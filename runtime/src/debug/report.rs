@@ -35,9 +35,9 @@ pub enum ReportKind {
     UnseenPanic,
     /// A child of a group failed after the group's future was dropped.
     UnseenError,
-    /// Somebody waits long for a lock.
+    /// A lock is held for long, and somebody waits for it.
     LongLock,
-    /// Something of a runtime is left behind its end.
+    /// A runtime has ended, and sockets of it, or threads in blocking jobs, are left. How many, the message says.
     Leaked,
 }
 
@@ -99,7 +99,7 @@ impl Report {
         self.about.name.as_deref()
     }
 
-    /// Where the task was spawned, the coroutine was made, or the group was opened.
+    /// Where the task was spawned, the coroutine was made, the group was opened, or the lock was taken.
     pub fn place(&self) -> Option<&'static Location<'static>> {
         self.about.place
     }
@@ -109,7 +109,7 @@ impl Report {
         &self.message
     }
 
-    /// How long a slow poll has taken so far, or a lock was waited for.
+    /// How long a slow poll has taken so far, or a lock was held.
     pub fn elapsed(&self) -> Option<Duration> {
         self.elapsed
     }

@@ -2,9 +2,12 @@
 
 use super::blocking::block_on;
 use super::charged::charged;
+use super::held::{place_of, take};
 use super::notices::{Notices, Received};
+use crate::debug::switch;
 use std::fmt;
 use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
@@ -35,10 +38,19 @@ use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 pub struct Condition(Notices);
 
 /// Waits for a notice and then for the lock; a notice that comes to nothing is passed on.
-async fn relock<G>(wait: impl Future<Output = ()>, notices: &Notices, lock: impl Future<Output = G>) -> G {
+async fn relock<G>(
+    wait: impl Future<Output = ()>,
+    notices: &Notices,
+    place: usize,
+    lock: impl Future<Output = G>,
+) -> G {
     wait.await;
     let notice = Received::new(notices);
-    let guard = charged(lock).await;
+    let guard = if switch::is_on() {
+        take(place, Location::caller(), lock).await
+    } else {
+        charged(lock).await
+    };
     notice.use_up();
     guard
 }
@@ -58,7 +70,7 @@ impl Condition {
         let mutex: &'a Mutex<T> = MutexGuard::mutex(&guard);
         let wait = self.0.enlist();
         drop(guard);
-        relock(wait, &self.0, mutex.lock()).await
+        relock(wait, &self.0, place_of(mutex), mutex.lock()).await
     }
 
     /// As [`wait`](Self::wait), for a guard that keeps its mutex alive.
@@ -70,7 +82,7 @@ impl Condition {
         let mutex = Arc::clone(OwnedMutexGuard::mutex(&guard));
         let wait = self.0.enlist();
         drop(guard);
-        relock(wait, &self.0, mutex.lock_owned()).await
+        relock(wait, &self.0, place_of(&*mutex), mutex.lock_owned()).await
     }
 
     /// Waits as long as `condition` holds. It is looked at under the lock, before the first wait and after each.

@@ -2,8 +2,12 @@
 
 use super::blocking::forbid_driving;
 use super::charged::charged;
+use super::held::{blocked, place_of, take, taken};
+use crate::debug::switch;
 use bytemuck::{TransparentWrapper, TransparentWrapperAlloc};
 use std::fmt;
+use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 use tokio::sync as inner;
 pub use tokio::sync::{MappedMutexGuard, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard, TryLockError};
@@ -52,8 +56,15 @@ impl<T: ?Sized> Mutex<T> {
     /// # Cancel safety
     ///
     /// A wait that is dropped loses its place in the queue, and nothing else.
-    pub async fn lock(&self) -> MutexGuard<'_, T> {
-        charged(self.0.lock()).await
+    #[track_caller]
+    pub fn lock(&self) -> impl Future<Output = MutexGuard<'_, T>> {
+        let place = Location::caller();
+        async move {
+            if switch::is_on() {
+                return take(place_of(&self.0), place, self.0.lock()).await;
+            }
+            charged(self.0.lock()).await
+        }
     }
 
     /// As [`lock`](Self::lock), with a guard that keeps the mutex alive.
@@ -61,8 +72,15 @@ impl<T: ?Sized> Mutex<T> {
     /// # Cancel safety
     ///
     /// A wait that is dropped loses its place in the queue, and nothing else.
-    pub async fn lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
-        charged(Self::peel_arc(self).lock_owned()).await
+    #[track_caller]
+    pub fn lock_owned(self: Arc<Self>) -> impl Future<Output = OwnedMutexGuard<T>> {
+        let place = Location::caller();
+        async move {
+            if switch::is_on() {
+                return take(place_of(&self.0), place, Self::peel_arc(self).lock_owned()).await;
+            }
+            charged(Self::peel_arc(self).lock_owned()).await
+        }
     }
 
     /// Blocks this thread until the mutex is its own.
@@ -73,7 +91,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn blocking_lock(&self) -> MutexGuard<'_, T> {
         forbid_driving("Mutex::blocking_lock");
-        self.0.blocking_lock()
+        blocked(place_of(&self.0), || self.0.blocking_lock())
     }
 
     /// As [`blocking_lock`](Self::blocking_lock), with a guard that keeps the mutex alive.
@@ -84,7 +102,7 @@ impl<T: ?Sized> Mutex<T> {
     #[track_caller]
     pub fn blocking_lock_owned(self: Arc<Self>) -> OwnedMutexGuard<T> {
         forbid_driving("Mutex::blocking_lock_owned");
-        Self::peel_arc(self).blocking_lock_owned()
+        blocked(place_of(&self.0), || Self::peel_arc(self).blocking_lock_owned())
     }
 
     /// Locks the mutex if nobody has it.
@@ -92,8 +110,9 @@ impl<T: ?Sized> Mutex<T> {
     /// # Errors
     ///
     /// If somebody has.
+    #[track_caller]
     pub fn try_lock(&self) -> Result<MutexGuard<'_, T>, TryLockError> {
-        self.0.try_lock()
+        taken(place_of(&self.0), self.0.try_lock())
     }
 
     /// As [`try_lock`](Self::try_lock), with a guard that keeps the mutex alive.
@@ -101,8 +120,9 @@ impl<T: ?Sized> Mutex<T> {
     /// # Errors
     ///
     /// If somebody has it.
+    #[track_caller]
     pub fn try_lock_owned(self: Arc<Self>) -> Result<OwnedMutexGuard<T>, TryLockError> {
-        Self::peel_arc(self).try_lock_owned()
+        taken(place_of(&self.0), Self::peel_arc(self).try_lock_owned())
     }
 
     /// The value, which nobody else can reach.

@@ -2,8 +2,12 @@
 
 use super::blocking::forbid_driving;
 use super::charged::charged;
+use super::held::{blocked, place_of, take, taken};
+use crate::debug::switch;
 use bytemuck::{TransparentWrapper, TransparentWrapperAlloc};
 use std::fmt;
+use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 use tokio::sync::{self as inner, TryLockError};
 pub use tokio::sync::{
@@ -75,8 +79,15 @@ impl<T: ?Sized> RwLock<T> {
     /// # Cancel safety
     ///
     /// A wait that is dropped loses its place in the queue, and nothing else.
-    pub async fn read(&self) -> RwLockReadGuard<'_, T> {
-        charged(self.0.read()).await
+    #[track_caller]
+    pub fn read(&self) -> impl Future<Output = RwLockReadGuard<'_, T>> {
+        let place = Location::caller();
+        async move {
+            if switch::is_on() {
+                return take(place_of(&self.0), place, self.0.read()).await;
+            }
+            charged(self.0.read()).await
+        }
     }
 
     /// As [`read`](Self::read), with a guard that keeps the lock alive.
@@ -84,8 +95,15 @@ impl<T: ?Sized> RwLock<T> {
     /// # Cancel safety
     ///
     /// A wait that is dropped loses its place in the queue, and nothing else.
-    pub async fn read_owned(self: Arc<Self>) -> OwnedRwLockReadGuard<T> {
-        charged(Self::peel_arc(self).read_owned()).await
+    #[track_caller]
+    pub fn read_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockReadGuard<T>> {
+        let place = Location::caller();
+        async move {
+            if switch::is_on() {
+                return take(place_of(&self.0), place, Self::peel_arc(self).read_owned()).await;
+            }
+            charged(Self::peel_arc(self).read_owned()).await
+        }
     }
 
     /// Waits until this caller, alone, may write.
@@ -93,8 +111,15 @@ impl<T: ?Sized> RwLock<T> {
     /// # Cancel safety
     ///
     /// A wait that is dropped loses its place in the queue, and nothing else.
-    pub async fn write(&self) -> RwLockWriteGuard<'_, T> {
-        charged(self.0.write()).await
+    #[track_caller]
+    pub fn write(&self) -> impl Future<Output = RwLockWriteGuard<'_, T>> {
+        let place = Location::caller();
+        async move {
+            if switch::is_on() {
+                return take(place_of(&self.0), place, self.0.write()).await;
+            }
+            charged(self.0.write()).await
+        }
     }
 
     /// As [`write`](Self::write), with a guard that keeps the lock alive.
@@ -102,8 +127,15 @@ impl<T: ?Sized> RwLock<T> {
     /// # Cancel safety
     ///
     /// A wait that is dropped loses its place in the queue, and nothing else.
-    pub async fn write_owned(self: Arc<Self>) -> OwnedRwLockWriteGuard<T> {
-        charged(Self::peel_arc(self).write_owned()).await
+    #[track_caller]
+    pub fn write_owned(self: Arc<Self>) -> impl Future<Output = OwnedRwLockWriteGuard<T>> {
+        let place = Location::caller();
+        async move {
+            if switch::is_on() {
+                return take(place_of(&self.0), place, Self::peel_arc(self).write_owned()).await;
+            }
+            charged(Self::peel_arc(self).write_owned()).await
+        }
     }
 
     /// Blocks this thread until it may read.
@@ -114,7 +146,7 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn blocking_read(&self) -> RwLockReadGuard<'_, T> {
         forbid_driving("RwLock::blocking_read");
-        self.0.blocking_read()
+        blocked(place_of(&self.0), || self.0.blocking_read())
     }
 
     /// Blocks this thread until it, alone, may write.
@@ -125,7 +157,7 @@ impl<T: ?Sized> RwLock<T> {
     #[track_caller]
     pub fn blocking_write(&self) -> RwLockWriteGuard<'_, T> {
         forbid_driving("RwLock::blocking_write");
-        self.0.blocking_write()
+        blocked(place_of(&self.0), || self.0.blocking_write())
     }
 
     /// Reads, if nobody writes or waits to.
@@ -133,8 +165,9 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     ///
     /// If somebody does.
+    #[track_caller]
     pub fn try_read(&self) -> Result<RwLockReadGuard<'_, T>, TryLockError> {
-        self.0.try_read()
+        taken(place_of(&self.0), self.0.try_read())
     }
 
     /// As [`try_read`](Self::try_read), with a guard that keeps the lock alive.
@@ -142,8 +175,9 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     ///
     /// If somebody writes or waits to.
+    #[track_caller]
     pub fn try_read_owned(self: Arc<Self>) -> Result<OwnedRwLockReadGuard<T>, TryLockError> {
-        Self::peel_arc(self).try_read_owned()
+        taken(place_of(&self.0), Self::peel_arc(self).try_read_owned())
     }
 
     /// Writes, if nobody reads or writes.
@@ -151,8 +185,9 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     ///
     /// If somebody does.
+    #[track_caller]
     pub fn try_write(&self) -> Result<RwLockWriteGuard<'_, T>, TryLockError> {
-        self.0.try_write()
+        taken(place_of(&self.0), self.0.try_write())
     }
 
     /// As [`try_write`](Self::try_write), with a guard that keeps the lock alive.
@@ -160,8 +195,9 @@ impl<T: ?Sized> RwLock<T> {
     /// # Errors
     ///
     /// If somebody reads or writes.
+    #[track_caller]
     pub fn try_write_owned(self: Arc<Self>) -> Result<OwnedRwLockWriteGuard<T>, TryLockError> {
-        Self::peel_arc(self).try_write_owned()
+        taken(place_of(&self.0), Self::peel_arc(self).try_write_owned())
     }
 
     /// The value, which nobody else can reach.
