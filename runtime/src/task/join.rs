@@ -175,27 +175,25 @@ impl<T> Future for JoinHandle<T> {
     /// # Panics
     ///
     /// If it is polled after it gave the outcome.
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if self.task.is_finished() {
-            ready!(coop::charge(cx));
-            if self.is_cancelled_with_us() {
-                // Both are cancelled by one cancel: it is not news to be handled here, and this code ends as if the task had been a moment slower.
-                return Poll::Pending;
-            }
+        if !self.task.is_finished() {
+            return self.task.poll(cx);
+        }
+        ready!(coop::charge(cx));
+        if self.task.cold().is_some_and(is_cancelled_with_us) {
+            // Both are cancelled by one cancel: it is not news to be handled here, and this code ends as if the task had been a moment slower.
+            return Poll::Pending;
         }
         self.task.poll(cx)
     }
 }
 
-impl<T> JoinHandle<T> {
-    /// Whether the task, which has ended, was cancelled together with the code that awaits it.
-    #[inline]
-    fn is_cancelled_with_us(&self) -> bool {
-        self.task.cold().is_some_and(|cold| {
-            let around = ambient::node().or_else(|| raw::with_current_cold(|cold| cold.root().clone()));
-            cold.is_cancelled_with(around.as_deref())
-        })
-    }
+/// Whether a task, which has ended, was cancelled together with the code that awaits it.
+#[cold]
+fn is_cancelled_with_us(cold: &Cold) -> bool {
+    let around = ambient::node().or_else(|| raw::with_current_cold(|cold| cold.root().clone()));
+    cold.is_cancelled_with(around.as_deref())
 }
 
 impl<T> Unpin for JoinHandle<T> {}
