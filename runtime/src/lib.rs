@@ -138,6 +138,8 @@ mod runner;
 mod scheduler;
 pub mod scope;
 mod seeds;
+#[cfg(not(loom))]
+mod serve;
 mod settings;
 mod shim;
 pub mod sim;
@@ -200,6 +202,7 @@ pub mod time {
 #[cfg(not(loom))]
 pub mod net {
     pub use crate::connect::{Connect, ConnectError, connect};
+    pub use crate::serve::{Serve, Served, ServerHandle, serve};
     pub use filch_io::net::*;
 }
 

@@ -4,7 +4,7 @@
 //!
 //! Each test runs in a process of its own and takes the resource away there.
 
-use filch::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream};
+use filch::net::{TcpListener, TcpStream, UdpSocket, UnixListener, UnixStream, serve};
 use filch::runtime::{Builder, Runtime};
 use filch::time::Duration;
 use filch_tests::{Gate, Holdings, alone, current, eventually, multi};
@@ -158,6 +158,71 @@ fn a_connection_that_could_not_be_accepted_waits() {
             });
         }
     });
+}
+
+/// A server waits until it can accept again: a while, or until one of its own connections ends, which is what helps first.
+#[test]
+fn a_server_without_descriptors_waits_and_recovers() {
+    alone("a_server_without_descriptors_waits_and_recovers", || {
+        for (runtime, watched) in [(current(), false), (multi(2), true)] {
+            runtime.block_on(async {
+                // The watcher has what it needs, and takes nothing later.
+                filch::spawn(filch::task::yield_now()).await.expect("no panic");
+                let has_timer = |descriptor: &String| descriptor.contains("timerfd");
+                eventually("the watcher is there", || {
+                    !watched || Holdings::now().descriptors.iter().any(has_timer)
+                });
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+                let address = listener.local_addr().expect("an address");
+                let server = serve(listener, |mut stream: TcpStream, _| async move {
+                    let mut byte = [0];
+                    while let Ok(1) = stream.read(&mut byte).await {
+                        stream.write_all(&byte).await.expect("a client that listens");
+                    }
+                });
+                let handle = server.handle();
+                let mut clients: Vec<_> = (0..4)
+                    .map(|_| std::net::TcpStream::connect(address).expect("a place in the queue"))
+                    .collect();
+                // One descriptor for four connections.
+                let scarce = NoDescriptors::but(1);
+                let server = filch::spawn(server.into_future());
+                is_served(&mut clients[0]).await;
+                // Long enough for several attempts, which are few polls, as against an endless loop of them.
+                let metrics = filch::runtime::Handle::current().metrics();
+                let polls = || {
+                    (0..metrics.num_workers())
+                        .map(|worker| metrics.worker_poll_count(worker))
+                        .sum::<usize>()
+                };
+                let before = polls();
+                filch::time::sleep(Duration::from_millis(350)).await;
+                assert!(polls() - before < 100, "{} polls", polls() - before);
+                assert_eq!(handle.connections(), 1);
+                assert!(!server.is_finished());
+                // The first one goes, but keeps its own descriptor: the server's is what the second one has.
+                clients[0].shutdown(std::net::Shutdown::Both).expect("it is connected");
+                is_served(&mut clients[1]).await;
+                assert_eq!(handle.connections(), 1);
+                drop(scarce);
+                is_served(&mut clients[2]).await;
+                is_served(&mut clients[3]).await;
+                assert_eq!(handle.connections(), 3);
+                handle.close(Duration::ZERO);
+                let served = server.await.expect("no panic").expect("nothing that ends a server");
+                assert_eq!(served.connections(), 4);
+            });
+        }
+    });
+}
+
+/// Waits for an answer of the server.
+async fn is_served(client: &mut std::net::TcpStream) {
+    client.set_nonblocking(true).expect("a mode of the socket");
+    io::Write::write_all(client, b"x").expect("room for a byte");
+    while io::Read::read_exact(client, &mut [0]).is_err() {
+        filch::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 /// A stack of this size is only an address range, as long as nobody uses it.

@@ -5,6 +5,7 @@
 
 mod addr;
 mod datagram;
+mod listener;
 pub(crate) mod socket;
 pub(crate) mod socket_datagram;
 mod socket_stream;
@@ -20,6 +21,7 @@ mod unix_listener;
 mod unix_stream;
 
 pub use addr::{ToSocketAddrs, lookup_host};
+pub use listener::{AcceptError, Listener};
 pub use tcp_listener::TcpListener;
 pub use tcp_socket::TcpSocket;
 pub use tcp_stream::TcpStream;
