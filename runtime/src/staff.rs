@@ -14,7 +14,7 @@ use crate::scheduler::watch::Duty;
 use crate::scheduler::watcher::Watcher;
 use crate::scheduler::worker::{Away, Context, Core, Relief};
 use crate::settings::Settings;
-use crate::shim::{AtomicBool, Condvar, Mutex, Ordering, ThreadHandle};
+use crate::shim::{Condvar, Mutex, ThreadHandle};
 use std::io;
 use std::panic::Location;
 use std::sync::{Arc, Weak};
@@ -41,7 +41,7 @@ struct Staff {
     /// The cores of the spares that no thread has.
     #[allow(clippy::vec_box, reason = "as below")]
     resting: Mutex<Vec<Box<Core>>>,
-    /// The workers that are left, spares not counted.
+    /// Threads that run a core, or are in the last poll of one that another thread has now.
     left: Mutex<usize>,
     over: Condvar,
 }
@@ -79,16 +79,8 @@ impl Workers {
         for core in cores {
             let (handle, leaving) = (handle.clone(), handle.clone());
             let (staff, end) = (self.staff.clone(), self.staff.clone());
-            let has_ended = Arc::new(AtomicBool::new(false));
-            let is_over = has_ended.clone();
-            // Relaxed: one thread does both.
-            let run = move || has_ended.store(staff.work(&handle, core).is_some(), Ordering::Relaxed);
-            let last = move || {
-                // Another thread may have its core now.
-                if is_over.load(Ordering::Relaxed) {
-                    end.leave(1, &leaving.inner().shared);
-                }
-            };
+            let run = move || staff.work(&handle, core);
+            let last = move || end.leave(1, &leaving.inner().shared);
             match settings.threads.spawn(run, last) {
                 Ok(thread) => {
                     self.threads.push(thread);
@@ -149,8 +141,8 @@ impl Staff {
         }));
     }
 
-    /// Runs a core on this thread. Gives it back at its end, if no other thread has it then.
-    fn work(self: &Arc<Self>, handle: &Handle, core: Box<Core>) -> Option<Box<Core>> {
+    /// Runs a core on this thread.
+    fn work(self: &Arc<Self>, handle: &Handle, core: Box<Core>) {
         let shared = &handle.inner().shared;
         let (index, size) = (core.index(), shared.regular().len());
         let driving = Driving::new("a worker", Some(handle.enter_worker(index % size)));
@@ -160,32 +152,35 @@ impl Staff {
             false => context.enter(Context::run_spare),
         }
         drop(driving);
-        context.into_core()
+        // A worker's core comes back when the runtime is over; and it does not, if another thread has it now.
+        if let Some(core) = context.into_core().filter(|_| index >= size) {
+            self.rest(shared, core);
+        }
     }
 
     /// Finds a thread for a core. Gives it back if there is none.
     fn hire(self: &Arc<Self>, handle: Handle, core: Box<Core>, after: After) -> Result<(), Box<Core>> {
+        {
+            let mut left = self.left.lock();
+            if *left == 0 {
+                return Err(core);
+            }
+            *left += 1;
+        }
+        let shared = handle.inner().shared.clone();
         let place = Arc::new(Mutex::new(Some(core)));
         let (staff, taken) = (self.clone(), place.clone());
         let job = move || {
             let core = taken.lock().take();
-            if let Some(core) = core.and_then(|core| staff.work(&handle, core)) {
-                staff.release(&handle.inner().shared, core);
+            if let Some(core) = core {
+                staff.work(&handle, core);
             }
+            staff.leave(1, &handle.inner().shared);
         };
-        self.pool
-            .spawn_now(job, after, Location::caller())
-            .map_err(|_| place.lock().take().expect("nobody has taken the job"))
-    }
-
-    /// A thread of the pool is through with a core.
-    fn release(&self, shared: &Shared, core: Box<Core>) {
-        let index = core.index();
-        if index < shared.regular().len() {
-            self.leave(1, shared);
-        } else {
-            self.rest(shared, core);
-        }
+        self.pool.spawn_now(job, after, Location::caller()).map_err(|_| {
+            self.leave(1, &shared);
+            place.lock().take().expect("nobody has taken the job")
+        })
     }
 
     /// A spare's core is put aside.
@@ -221,7 +216,7 @@ impl Staff {
         }
     }
 
-    /// Some workers are gone, or will never come. The last one closes the house.
+    /// Some threads are through, or will never come. The last one closes the house.
     fn leave(&self, workers: usize, shared: &Shared) {
         let last = {
             let mut left = self.left.lock();
