@@ -54,7 +54,7 @@
 //!
 //! # Features
 //!
-//! - `tokio-io`: `tokio::io::{AsyncRead, AsyncWrite}` for streams and their halves; pulls crate tokio without its runtime.
+//! - `tokio-io`: `tokio::io::{AsyncRead, AsyncWrite}` for streams and their halves; pulls crate tokio without its runtime. And `Buffered`.
 //! - `hyper`: `hyper::rt::{Read, Write}` for the same; with both, the adapter `Io` for other streams.
 //! - `futures-io`: `futures_io::{AsyncRead, AsyncWrite}` for the same.
 //!
@@ -74,6 +74,8 @@ mod sys;
 
 #[cfg(all(not(loom), any(feature = "tokio-io", feature = "hyper")))]
 mod buf;
+#[cfg(all(not(loom), feature = "tokio-io"))]
+mod buffered;
 mod current;
 #[cfg(not(loom))]
 mod faces;
@@ -93,6 +95,8 @@ pub mod unix;
 #[cfg(all(not(loom), feature = "tokio-io", feature = "hyper"))]
 pub use faces::adapter::Io;
 
+#[cfg(all(not(loom), feature = "tokio-io"))]
+pub use buffered::{Buffered, ReadError};
 pub use current::{Enter, Handle, Hooks, Resolving};
 pub use reactor::{Reactor, Turned};
 pub use ready::{Interest, Ready};

@@ -217,6 +217,8 @@ pub mod io {
     }
 
     #[cfg(feature = "tokio-io")]
+    pub use filch_io::{Buffered, ReadError};
+    #[cfg(feature = "tokio-io")]
     pub use tokio::io::{
         AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncSeek, AsyncSeekExt, AsyncWrite, AsyncWriteExt,
         BufReader, BufStream, BufWriter, DuplexStream, Empty, Error, ErrorKind, Join, Lines, ReadBuf, ReadHalf, Repeat,
