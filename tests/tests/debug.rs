@@ -1079,6 +1079,8 @@ fn a_lock_that_is_held_long_is_reported_with_who_took_it_and_where() {
                 let guard = held.lock().await;
                 took.send(line).unwrap();
                 reported(&inside).await;
+                // However long it is held and waited for: it is told once.
+                filch::time::sleep(LIMIT * 20).await;
                 drop(guard);
             },
             runtime.handle(),
