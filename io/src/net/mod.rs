@@ -18,6 +18,7 @@ mod ucred;
 mod udp;
 mod unix_datagram;
 mod unix_listener;
+mod unix_path;
 mod unix_stream;
 
 pub use addr::{ToSocketAddrs, lookup_host};

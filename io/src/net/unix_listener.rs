@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use crate::current::Handle;
 use crate::net::socket::Socket;
 use crate::net::stream::check_nonblocking;
+use crate::net::unix_path::BoundPath;
 use crate::net::unix_stream::UnixStream;
 use crate::ready::Interest;
 use crate::registered::{Direction, Registered};
@@ -18,8 +19,10 @@ use crate::source::Kind;
 /// A Unix socket that accepts connections.
 ///
 /// Any number of tasks may accept from one listener. Accepted connections are dealt to the runtime's least loaded
-/// worker. Dropping it leaves its file behind.
+/// worker. Dropping it leaves its file behind, unless [`cleanup`](UnixListener::cleanup) is on.
 pub struct UnixListener {
+    /// What is to be removed. It stands before the socket, and so is dropped before it.
+    file: Option<BoundPath>,
     io: Registered<Socket<mio::net::UnixListener>>,
     /// The runtime whose workers get the connections.
     handle: Handle,
@@ -74,12 +77,44 @@ impl UnixListener {
         UnixListener::at(Socket::System(mio::net::UnixListener::from_std(listener)), handle)
     }
 
-    /// Gives the listener back as one of std. It is in non-blocking mode.
+    /// Whether dropping the listener removes its file: not if this is never called, as with Tokio.
+    ///
+    /// The file is removed only if it is the one that is there while this is called: right after the bind, best. If its path has another file by then, of a server that took the place of
+    /// this one, that stays. (asyncio's `cleanup_socket`, which is on by default.) Somebody who replaces the file in the very moment between the look and the removal is not noticed.
+    ///
+    /// An abstract name and a simulated socket have no file, and nothing happens. Nor is anything removed when the process is killed.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be looked at. The listener is closed then, and the file is left.
+    ///
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// let listener = filch_io::net::UnixListener::bind("/run/server.sock")?.cleanup(true)?;
+    /// # drop(listener);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cleanup(mut self, on: bool) -> io::Result<UnixListener> {
+        if let Some(file) = self.file.take() {
+            file.keep();
+        }
+        if let (true, Socket::System(socket)) = (on, self.io.get_ref()) {
+            let address = socket.local_addr()?;
+            self.file = address.as_pathname().map(BoundPath::at).transpose()?;
+        }
+        Ok(self)
+    }
+
+    /// Gives the listener back as one of std. It is in non-blocking mode, and its file is left when it is dropped.
     ///
     /// # Errors
     ///
     /// `Unsupported` if it is simulated.
     pub fn into_std(self) -> io::Result<std::os::unix::net::UnixListener> {
+        if let Some(file) = self.file {
+            file.keep();
+        }
         Ok(self.io.into_inner().into_system()?.into())
     }
 
@@ -128,7 +163,12 @@ impl UnixListener {
     fn at(io: Socket<mio::net::UnixListener>, handle: Handle) -> io::Result<UnixListener> {
         let place = handle.place();
         let io = Registered::at(io, Interest::READABLE, Kind::Other, &handle, place)?;
-        Ok(UnixListener { io, handle, place })
+        Ok(UnixListener {
+            file: None,
+            io,
+            handle,
+            place,
+        })
     }
 
     fn deal(&self, io: Socket<mio::net::UnixStream>) -> io::Result<UnixStream> {
