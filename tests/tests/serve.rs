@@ -132,6 +132,26 @@ fn a_limit_is_kept() {
 }
 
 #[test]
+fn who_leaves_makes_room_for_one_who_waits() {
+    everywhere(|| async {
+        let (listener, address) = listener().await;
+        let server = serve(listener, echo).limit(2);
+        let handle = server.handle();
+        let server = filch::spawn(server.into_future());
+        let mut stays = client(address).await;
+        for _ in 0..3 {
+            let leaves = client(address).await;
+            let mut waits = TcpStream::connect(address).await.unwrap();
+            drop(leaves);
+            ask(&mut waits).await;
+            ask(&mut stays).await;
+        }
+        handle.abort();
+        assert_eq!(server.await.unwrap().unwrap().connections(), 7);
+    });
+}
+
+#[test]
 #[should_panic(expected = "no connections at all")]
 fn a_limit_of_nothing_is_refused() {
     current().block_on(async {
