@@ -139,6 +139,8 @@ mod scheduler;
 pub mod scope;
 mod seeds;
 #[cfg(not(loom))]
+mod send_file;
+#[cfg(not(loom))]
 mod serve;
 mod settings;
 mod shim;
@@ -202,6 +204,7 @@ pub mod time {
 #[cfg(not(loom))]
 pub mod net {
     pub use crate::connect::{Connect, ConnectError, connect};
+    pub use crate::send_file::send_file;
     pub use crate::serve::{Serve, Served, ServerHandle, serve};
     pub use filch_io::net::*;
 }

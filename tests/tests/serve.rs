@@ -540,6 +540,26 @@ fn a_connection_may_close_its_server() {
     });
 }
 
+/// Perhaps before the server knows the means to abort it.
+#[test]
+fn a_connection_that_aborts_its_server_is_aborted_itself() {
+    everywhere(|| async {
+        let (listener, address) = listener().await;
+        let place = Arc::new(std::sync::Mutex::new(None::<ServerHandle>));
+        let own = place.clone();
+        let server = serve(listener, move |_stream, _| {
+            own.lock().unwrap().clone().unwrap().abort();
+            filch::shield(pending())
+        });
+        let handle = server.handle();
+        *place.lock().unwrap() = Some(handle.clone());
+        let mut client = TcpStream::connect(address).await.unwrap();
+        server.await.unwrap();
+        assert!(is_closed(&mut client).await);
+        handle.closed().await;
+    });
+}
+
 filch::task_local! {
     static NAME: &'static str;
 }

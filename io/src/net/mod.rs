@@ -6,6 +6,13 @@
 mod addr;
 mod datagram;
 mod listener;
+mod send_file;
+#[cfg(target_os = "linux")]
+#[path = "sendfile_linux.rs"]
+mod sendfile;
+#[cfg(not(target_os = "linux"))]
+#[path = "sendfile_other.rs"]
+mod sendfile;
 pub(crate) mod socket;
 pub(crate) mod socket_datagram;
 mod socket_stream;
@@ -23,6 +30,7 @@ mod unix_stream;
 
 pub use addr::{ToSocketAddrs, lookup_host};
 pub use listener::{AcceptError, Listener};
+pub use send_file::SendFile;
 pub use tcp_listener::TcpListener;
 pub use tcp_socket::TcpSocket;
 pub use tcp_stream::TcpStream;
