@@ -547,14 +547,18 @@ fn two_that_win_at_once_are_one_winner() {
         let ended = Arc::new(AtomicUsize::new(0));
         let starts = ["one", "two"].map(|name| {
             let (begin, ended) = (begin.clone(), ended.clone());
+            let gone = filch_tests::OnDrop(move || {
+                ended.fetch_add(1, Ordering::SeqCst);
+            });
             start(async move {
+                let _gone = gone;
                 begin.wait().await;
-                ended.fetch_add(1, Ordering::Relaxed);
                 Ok(name)
             })
         });
         let (name, index) = filch::race_staggered(starts, ms(1)).await.unwrap();
         assert_eq!(name, ["one", "two"][index]);
+        assert_eq!(ended.load(Ordering::SeqCst), 2, "the other has ended, too");
     });
 }
 
