@@ -39,7 +39,7 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// listener, cancels its connections and waits for them. The panic of a handler ends its connection and nothing else; the panic hook reports it, and [`Served::panicked`] counts it.
 ///
 /// A shortage of file descriptors or memory ends nothing: the connections wait in the listener's queue, and are accepted when there is something to accept them with.
-/// When the listener is closed, the connections in that queue are reset by the system.
+/// When the listener is closed, the connections in that queue are reset by the system. (One whose handshake ends in that very moment may look open to its client until it writes, on Linux.)
 ///
 /// # Errors
 ///
@@ -190,7 +190,7 @@ pub struct ServerHandle {
 impl ServerHandle {
     /// Accepts no more. The connections go on; when the last of them has ended the server is closed.
     ///
-    /// After this has returned, no handler begins that has not begun.
+    /// After this has returned, no connection is taken that was not taken before: one that comes out of the listener's queue in that moment is closed.
     pub fn stop_accepting(&self) {
         self.shared.stop();
     }
