@@ -211,3 +211,29 @@ fn every_ordering_has_its_partner_and_its_model() {
         );
     }
 }
+
+/// docs/differences.md says of each difference from Tokio why, and which test holds it.
+#[test]
+fn each_difference_has_its_reason_and_its_test() {
+    let text = read("docs/differences.md");
+    let table = text.split("\n## ").next().expect("a beginning");
+    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ")).skip(1).collect();
+    assert!(rows.len() > 15, "the look at the table finds nothing");
+    for row in rows {
+        let cells: Vec<_> = row.trim_matches('|').split('|').map(str::trim).collect();
+        assert!(cells.len() == 4 && cells.iter().all(|cell| !cell.is_empty()), "{row}");
+        let files: Vec<_> = quoted(cells[3]).collect();
+        assert!(!files.is_empty(), "no test: {row}");
+        for file in files {
+            let path = root().join(file);
+            let folder = path.parent().expect("a folder");
+            let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+            let (begin, end) = name.split_once('*').unwrap_or((&name, ""));
+            let exists = fs::read_dir(folder).expect("a folder").flatten().any(|entry| {
+                let entry = entry.file_name().to_string_lossy().into_owned();
+                entry.starts_with(begin) && entry.ends_with(end)
+            });
+            assert!(exists, "there is no {file}");
+        }
+    }
+}

@@ -8,6 +8,10 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+mod own {
+    pub struct RecvError(pub u8);
+}
+
 /// A test that a loop over an operation that is always ready lets others run.
 macro_rules! yields {
     ($($name:ident: $before:block, $($state:ident),* => $operation:expr;)*) => {
@@ -462,6 +466,42 @@ fn owned_permits_give_their_sender_back() {
         drop(receiver);
         assert!(sender.reserve_owned().await.is_err());
     });
+}
+
+/// A guard knows crate tokio's lock inside of ours, and a permit crate tokio's semaphore.
+#[test]
+fn guards_know_the_lock_inside() {
+    filch_tests::current().block_on(async {
+        let mutex = Arc::new(Mutex::new(1));
+        let guard = mutex.lock().await;
+        let inner: &tokio::sync::Mutex<i32> = tokio::sync::MutexGuard::mutex(&guard);
+        assert!(inner.try_lock().is_err());
+        drop(guard);
+        let guard = mutex.clone().lock_owned().await;
+        let inner: &Arc<tokio::sync::Mutex<i32>> = tokio::sync::OwnedMutexGuard::mutex(&guard);
+        assert!(inner.try_lock().is_err() && mutex.try_lock().is_err());
+        let lock = Arc::new(RwLock::new(1));
+        let guard = lock.clone().read_owned().await;
+        let inner: &Arc<tokio::sync::RwLock<i32>> = tokio::sync::OwnedRwLockReadGuard::rwlock(&guard);
+        assert!(inner.try_write().is_err());
+        let semaphore = Arc::new(Semaphore::new(1));
+        let permit = semaphore.clone().acquire_owned().await.expect("open");
+        let inner: &Arc<tokio::sync::Semaphore> = permit.semaphore();
+        assert_eq!(inner.available_permits(), 0);
+    });
+}
+
+/// Tokio has an `mpsc::error::RecvError`, deprecated, which nothing returns.
+#[test]
+fn what_nothing_returns_is_left_out() {
+    #[allow(unused_imports, reason = "what is there beside it is not the point")]
+    mod both {
+        // A second one of that name would make the use below ambiguous.
+        pub use crate::own::*;
+        pub use filch::sync::mpsc::error::*;
+    }
+    let both::RecvError(number) = both::RecvError(7);
+    assert_eq!(number, 7);
 }
 
 /// Unsized contents work, owned guards too.
