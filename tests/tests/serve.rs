@@ -190,6 +190,17 @@ fn connections_go_on_when_nothing_is_accepted_any_more() {
     });
 }
 
+#[test]
+fn a_server_that_waits_for_connections_hears_that_it_is_to_stop() {
+    everywhere(|| async {
+        let (handle, _, server) = start(echo).await;
+        sleep(MS).await;
+        handle.stop_accepting();
+        handle.closed().await;
+        assert_eq!(server.await.unwrap().unwrap().connections(), 0);
+    });
+}
+
 /// The first connection listens for its cancel, the second does not, the third will not end.
 async fn three_kinds(mut stream: TcpStream, number: usize, log: Arc<Log<&'static str>>) {
     stream.write_all(b"x").await.unwrap();
