@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 mod own {
-    pub struct RecvError(pub u8);
+    pub(crate) struct RecvError(pub(crate) u8);
 }
 
 /// A test that a loop over an operation that is always ready lets others run.
@@ -497,8 +497,8 @@ fn what_nothing_returns_is_left_out() {
     #[allow(unused_imports, reason = "what is there beside it is not the point")]
     mod both {
         // A second one of that name would make the use below ambiguous.
-        pub use crate::own::*;
-        pub use filch::sync::mpsc::error::*;
+        pub(super) use crate::own::*;
+        pub(super) use filch::sync::mpsc::error::*;
     }
     let both::RecvError(number) = both::RecvError(7);
     assert_eq!(number, 7);
