@@ -113,7 +113,8 @@ impl Builder {
         self
     }
 
-    /// The most threads that the blocking pool may have. 512 by default. Worker threads do not count.
+    /// The most threads that the blocking pool may have. 512 by default. Worker threads do not count. As many tasks at a time, besides, have another thread take over when they
+    /// [block in place](crate::task::block_in_place).
     ///
     /// # Panics
     ///

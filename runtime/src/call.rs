@@ -200,7 +200,7 @@ impl Future for Caller {
                 ready!(coop::charge(cx));
                 let Some(call) = self.calls.take() else { break };
                 called = true;
-                call.run();
+                self.calls.run(&call);
             }
             if self.shared.is_closing() {
                 return Poll::Ready(());

@@ -5,12 +5,18 @@
 //! calls, if there is one, leaves its waker in the section of the lock in which it finds nothing due; whoever changes what comes
 //! first takes it in the section of the change. So no protocol goes over more than one lock.
 
-use crate::shim::{Condvar, Mutex, catch_unwind, drop_quietly, thread_number};
+use crate::shim::{Condvar, Mutex, catch_unwind, drop_quietly, thread_local_const, thread_number};
 use filch_timer::Instant;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::task::Waker;
+
+thread_local_const! {
+    /// Whose callback this thread is in. Only compared.
+    static CALLING: Cell<*const Calls> = Cell::new(std::ptr::null())
+}
 
 /// A function that is called once.
 pub(crate) type Callback = Box<dyn FnOnce() + Send>;
@@ -105,6 +111,20 @@ impl Calls {
     /// The next callback of this turn.
     pub(crate) fn take(&self) -> Option<Arc<Call>> {
         self.0.lock().turn.pop_first().map(|(_, call)| call)
+    }
+
+    /// Calls `call`, unless it was cancelled.
+    pub(crate) fn run(&self, call: &Call) {
+        let before = CALLING.with(|calling| calling.replace(std::ptr::from_ref(self)));
+        call.run();
+        CALLING.with(|calling| calling.set(before));
+    }
+
+    /// Whether this thread is inside of one of these callbacks, so that no other one can be called.
+    pub(crate) fn is_calling_here(&self) -> bool {
+        CALLING
+            .try_with(|calling| std::ptr::eq(calling.get(), self))
+            .unwrap_or(false)
     }
 
     /// What is due at `now`, behind a turn. Unless that is another turn, or nothing at all, `waker` is woken when it changes.
@@ -214,7 +234,7 @@ impl Call {
     }
 
     /// Calls it, if nobody has cancelled it. A panic is the panic hook's.
-    pub(crate) fn run(&self) {
+    fn run(&self) {
         let running = Fate::Running {
             thread: thread_number(),
             awaited: false,

@@ -14,7 +14,10 @@ use crate::scheduler::worker;
 ///
 /// The function may call [`Handle::block_on`](crate::runtime::Handle::block_on), as on any thread that polls no tasks. On a thread outside of the
 /// workers (in [`block_on`](crate::runtime::Runtime::block_on)'s own future, a blocking job, any other thread) and in the deterministic runtime it is just
-/// called. If no thread can be had to take over, it is just called, too: then the watcher finds the worker stuck, as it would any other.
+/// called. If no thread can be had to take over, or as many tasks block already as the runtime may have
+/// [blocking threads](crate::runtime::Builder::max_blocking_threads), it is just called, too: then the watcher finds the worker stuck, as it would any other.
+///
+/// A paused clock stands until the poll is over, as it does for blocking jobs: so a `block_on` in the function must not wait for a timer there.
 ///
 /// # Panics
 ///

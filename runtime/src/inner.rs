@@ -60,8 +60,10 @@ impl Inner {
     /// Lets no further task in, and cancels those that are there: those of lanes first, whose drivers go on as long as they have tasks.
     pub(crate) fn end_tasks(&self, location: &'static Location<'static>) {
         let reason = Reason::new(ReasonKind::Shutdown, None, None, location);
+        // Before the lanes are looked at: a lane that is made from here on finds no driver, and refuses its tasks.
+        let tasks = self.shared.lock_up();
         let lanes: Vec<_> = self.lanes.lock().iter().filter_map(Weak::upgrade).collect();
         let drivers = lanes.iter().filter_map(|line| line.end(&reason)).collect();
-        self.shared.end(&reason, &drivers);
+        self.shared.end(&tasks, &reason, &drivers);
     }
 }

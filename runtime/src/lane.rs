@@ -141,8 +141,9 @@ impl Lane {
         let cold = self.inner.watch(cold);
         let (handle, driver) = self.line.spawn_driven(Plain { future, location, cold });
         if let Some(driver) = driver {
+            let number = driver.number();
             let driver = worker::spawn(&self.inner.shared, Plain::new(driver, self.location));
-            self.line.is_driven_by(driver.id());
+            self.line.is_driven_by(number, driver.id());
         }
         handle
     }

@@ -41,6 +41,8 @@ struct Staff {
     /// The cores of the spares that no thread has.
     #[allow(clippy::vec_box, reason = "as below")]
     resting: Mutex<Vec<Box<Core>>>,
+    /// So many more threads may give their core away and block: those of the spares are not for them.
+    places: Arc<Mutex<usize>>,
     /// Threads that run a core, or are in the last poll of one that another thread has now.
     left: Mutex<usize>,
     over: Condvar,
@@ -56,10 +58,12 @@ impl Workers {
             runtime: Arc::downgrade(handle.inner()),
             pool: BlockingPool::new(
                 settings.threads.clone(),
-                settings.max_blocking_threads.max(resting.len()),
+                // A thread for each core, and one for each that has given its own away.
+                (cores.len() + resting.len()).saturating_add(settings.max_blocking_threads),
                 settings.keep_alive,
             ),
             resting: Mutex::new(resting),
+            places: Arc::new(Mutex::new(settings.max_blocking_threads)),
             left: Mutex::new(cores.len()),
             over: Condvar::new(),
         });
@@ -242,8 +246,29 @@ impl Relief for Staff {
         let Some(inner) = self.runtime.upgrade() else {
             return Err(core);
         };
+        let Some(place) = Place::take(&self.places) else {
+            return Err(core);
+        };
         let handle = Handle::new(inner);
         let hold = handle::hold(&handle);
-        self.hire(handle, core, None).map(|()| hold)
+        self.hire(handle, core, None)
+            .map(|()| Some(Box::new((hold, place)) as Box<dyn Send>))
+    }
+}
+
+/// A thread's right to block without a core.
+struct Place(Arc<Mutex<usize>>);
+
+impl Place {
+    fn take(places: &Arc<Mutex<usize>>) -> Option<Self> {
+        let mut left = places.lock();
+        *left = left.checked_sub(1)?;
+        Some(Self(places.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        *self.0.lock() += 1;
     }
 }

@@ -37,7 +37,7 @@ impl Handle {
     ///
     /// # Panics
     ///
-    /// If `f` panics, with its panic. On a thread that polls tasks, as is every one in a [deterministic](crate::sim) runtime.
+    /// If `f` panics, with its panic. Inside a callback of the same runtime. On a thread that polls tasks, as is every one in a [deterministic](crate::sim) runtime.
     ///
     /// ```
     /// # filch::run(async {
@@ -52,6 +52,10 @@ impl Handle {
     #[track_caller]
     pub fn call<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> Result<T, CallError> {
         handle::assert_not_driving("`Handle::call`");
+        assert!(
+            !self.inner().calls.is_calling_here(),
+            "`Handle::call` was called inside a callback of the same runtime: callbacks are called one after the other, so it would wait for itself"
+        );
         let answer = Arc::new(Answer {
             told: Mutex::new(Told::Nothing),
             came: Condvar::new(),

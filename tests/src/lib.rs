@@ -100,7 +100,7 @@ pub fn paused() -> Runtime {
 /// Far more than a poll's budget.
 pub const MANY: usize = 10_000;
 
-/// Runs `body` as a task of a current_thread runtime, where nobody comes to help; it is given a flag that a second task raises as soon as it has its turn.
+/// Runs `body` as a task of a runtime with one worker; it is given a flag that a second task raises as soon as it has its turn.
 ///
 /// # Panics
 ///
@@ -109,7 +109,7 @@ pub fn beside_another<F: Future<Output = ()> + Send + 'static>(
     body: impl FnOnce(Arc<AtomicBool>) -> F + Send + 'static,
 ) {
     within(|| {
-        current().block_on(async {
+        multi(1).block_on(async {
             filch::spawn(async {
                 let turn = Arc::new(AtomicBool::new(false));
                 let raise = turn.clone();

@@ -803,3 +803,59 @@ fn a_foreign_executor_polls_a_scope() {
     assert_eq!(body.as_mut().poll(&mut cx), Poll::Ready(Some(7)));
     assert_eq!(log.get(), ["cleaned up"]);
 }
+
+/// What a run leaves: a task whose shield waits for another leftover, blocks and spawns, and whose clean-up waits for a third; and a group in a lane.
+#[test]
+fn leftovers_that_need_each_other() {
+    within(|| {
+        let log = Log::new();
+        let logs = log.clone();
+        filch::run(async move {
+            let told = filch::spawn(async {
+                filch::cancelled().await;
+                7
+            });
+            let waits = logs.clone();
+            filch::spawn(async move {
+                let never = filch::spawn(pending::<()>());
+                let cleans = waits.clone();
+                let _cleanup = filch::defer(async move {
+                    let told = told.await.expect("it gives a value");
+                    task::block_in_place(|| cleans.push(format!("cleaned up behind {told}")));
+                });
+                filch::shield(async {
+                    sleep(ms(2)).await;
+                    waits.push(format!("never: {}", never.await.is_err()));
+                    waits.push(format!("blocking: {}", filch::blocking(|| 3).await));
+                    waits.push(format!("refused: {}", filch::spawn(async {}).await.is_err()));
+                })
+                .await;
+                pending::<()>().await;
+            });
+            let lane = filch::lane();
+            lane.spawn(async move {
+                let grouped = filch::group(async |group: &Group<Wrong>| {
+                    let log = logs.clone();
+                    group.spawn(async move {
+                        filch::shield(sleep(ms(3))).await;
+                        log.push("in a lane".to_string());
+                        Ok(())
+                    });
+                    pending::<Result<(), Wrong>>().await
+                });
+                let _ = grouped.await;
+            });
+            sleep(ms(1)).await;
+        });
+        let mut log = log.get();
+        log.sort();
+        let expected = [
+            "blocking: 3",
+            "cleaned up behind 7",
+            "in a lane",
+            "never: true",
+            "refused: true",
+        ];
+        assert_eq!(log, expected);
+    });
+}

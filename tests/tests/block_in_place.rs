@@ -335,3 +335,33 @@ fn the_own_runtime_cannot_be_dropped_inside() {
         assert!(message.contains("dropped inside a task"), "{message}");
     });
 }
+
+/// The thread that is to take over does not come: what the worker has is served as that of a stuck one.
+#[test]
+fn a_hook_that_blocks_as_a_thread_takes_over() {
+    within(|| {
+        for workers in [1, 2] {
+            let (gate, threads) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+            let waits = gate.clone();
+            let runtime = Builder::new_multi_thread()
+                .worker_threads(workers)
+                .on_thread_start(move || {
+                    if threads.fetch_add(1, Ordering::SeqCst) == workers {
+                        waits.wait();
+                    }
+                })
+                .build()
+                .expect("a runtime");
+            let task = runtime.spawn(async move {
+                let done = Gate::new();
+                let opens = done.clone();
+                filch::spawn(async move {
+                    gate.open();
+                    opens.open();
+                });
+                block_in_place(|| done.wait());
+            });
+            runtime.block_on(task).expect("no panic");
+        }
+    });
+}

@@ -5,7 +5,7 @@ use filch::runtime::{Builder, CallHandle, CancelOutcome, Handle, Runtime, StopRe
 use filch::sync::oneshot;
 use filch::task::{spawn_blocking, yield_now};
 use filch::time::{Instant, sleep};
-use filch_tests::{Gate, Log, MANY, OnDrop, current, everywhere, lock, multi, within};
+use filch_tests::{Gate, Log, MANY, OnDrop, current, everywhere, lock, multi, panics, within};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -641,5 +641,25 @@ fn the_late_result_of_a_job_touches_nothing() {
     within(|| {
         try_with(Runtime::shutdown_background);
         try_with(|runtime| runtime.shutdown_timeout(ms(10)));
+    });
+}
+
+/// Callbacks are called one after the other, so that call would never come.
+#[test]
+fn a_callback_that_blocks_in_place_cannot_call() {
+    within(|| {
+        let (runtime, other) = (multi(2), multi(1));
+        let (own, foreign) = (runtime.handle().clone(), other.handle().clone());
+        let (tell, told) = std::sync::mpsc::channel();
+        runtime.handle().call_soon(move || {
+            let message = panics(|| filch::task::block_in_place(|| own.call(|| ()))).0;
+            let answer = filch::task::block_in_place(|| foreign.call(|| 7));
+            tell.send((message, answer)).expect("somebody listens");
+        });
+        let (message, answer) = told.recv().expect("it is told");
+        assert!(message.contains("inside a callback of the same runtime"), "{message}");
+        assert_eq!(answer, Ok(7));
+        // The callback is over.
+        assert_eq!(runtime.handle().call(|| 8), Ok(8));
     });
 }

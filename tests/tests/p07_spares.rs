@@ -6,9 +6,9 @@
 use filch::net::UnixStream;
 use filch::runtime::{Builder, Runtime};
 use filch::sync::Notify;
-use filch::task::{JoinHandle, yield_now};
+use filch::task::{JoinHandle, block_in_place, yield_now};
 use filch::time::{Duration, Instant, sleep, sleep_until};
-use filch_tests::{Holdings, OnDrop, alone, eventually, lock, multi, within};
+use filch_tests::{Holdings, MANY, OnDrop, alone, eventually, lock, multi, within};
 use std::future::pending;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -441,5 +441,209 @@ fn nobody_is_called_while_a_worker_is_free() {
         gate.open();
         join(&runtime, tasks);
         assert_eq!(runtime.metrics().spare_takeover_count(), 0);
+    });
+}
+
+/// A spare that is never without a task of its own still takes what others are to run.
+#[test]
+fn a_busy_spare_takes_from_the_inbox() {
+    within(|| {
+        let runtime = multi(1);
+        let (gate, begun) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+        let tasks = stuck(&runtime, 1, &gate, &begun);
+        eventually("it is stuck", || begun.load(Ordering::SeqCst) == 1);
+        let handle = runtime.handle().clone();
+        let busy = runtime.spawn(async move {
+            let ran = Arc::new(AtomicBool::new(false));
+            let runs = ran.clone();
+            let outside = std::thread::spawn(move || {
+                handle.spawn(async move { runs.store(true, Ordering::SeqCst) });
+            });
+            outside.join().expect("no panic");
+            let mut polls = 0;
+            while !ran.load(Ordering::SeqCst) && polls < MANY {
+                yield_now().await;
+                polls += 1;
+            }
+            gate.open();
+            polls
+        });
+        let polls = runtime.block_on(busy).expect("no panic");
+        join(&runtime, tasks);
+        // A worker looks every 61 polls.
+        assert!(polls < 1000, "it had to wait for {polls} polls");
+    });
+}
+
+/// The worker and its spare are stuck, so the last spare has it all, until its task says that it blocks.
+#[test]
+fn the_last_one_gives_its_core_away() {
+    within(|| {
+        let runtime = multi(1);
+        let (gate, begun, ticks) = (
+            Gate::new(),
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicUsize::new(0)),
+        );
+        let inside = Arc::new(AtomicBool::new(false));
+        let until = |condition: Box<dyn Fn() -> bool + Send>| {
+            let ticks = ticks.clone();
+            async move {
+                while !condition() {
+                    ticks.fetch_add(1, Ordering::SeqCst);
+                    sleep(Duration::from_millis(1)).await;
+                }
+            }
+        };
+        let (seen, enters, waits) = (begun.clone(), inside.clone(), gate.clone());
+        let two_are_stuck = until(Box::new(move || seen.load(Ordering::SeqCst) == 2));
+        let blocks = runtime.spawn(async move {
+            two_are_stuck.await;
+            enters.store(true, Ordering::SeqCst);
+            block_in_place(|| waits.wait());
+        });
+        let opens = gate.clone();
+        let it_blocks = until(Box::new(move || inside.load(Ordering::SeqCst)));
+        let timed = runtime.spawn(async move {
+            it_blocks.await;
+            sleep(Duration::from_millis(2)).await;
+            opens.open();
+        });
+        // Their first polls are as good as backlog.
+        eventually("both wait", || ticks.load(Ordering::SeqCst) > 4);
+        let mut tasks = stuck(&runtime, 2, &gate, &begun);
+        tasks.extend([blocks, timed]);
+        join(&runtime, tasks);
+    });
+}
+
+/// However many tasks have blocked in place, and whatever thread each worker is on now: there is a thread for each spare.
+#[test]
+fn block_in_place_uses_up_no_threads_of_spares() {
+    within(|| {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .max_blocking_threads(1)
+            .build()
+            .expect("a runtime");
+        for _ in 0..20 {
+            let block = |_| runtime.spawn(async { block_in_place(|| std::thread::sleep(Duration::from_millis(3))) });
+            join(&runtime, (0..2).map(block).collect());
+        }
+        // One for whom there is a thread, one for whom there is none, and two more that are stuck.
+        let (gate, begun) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+        let block = |_| {
+            let (gate, begun) = (gate.clone(), begun.clone());
+            runtime.spawn(async move {
+                begun.fetch_add(1, Ordering::SeqCst);
+                block_in_place(|| gate.wait());
+            })
+        };
+        let mut tasks: Vec<_> = (0..2).map(block).collect();
+        eventually("two block", || begun.load(Ordering::SeqCst) == 2);
+        tasks.extend(stuck(&runtime, 3, &gate, &begun));
+        eventually("all have begun", || begun.load(Ordering::SeqCst) == 5);
+        gate.open();
+        join(&runtime, tasks);
+    });
+}
+
+/// A spare is free, but the last one, which takes no backlog, is busy all the time.
+#[test]
+fn the_last_one_keeps_no_spare_away() {
+    within(|| {
+        let runtime = multi(1);
+        let (over, ticks) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let tick = |_| {
+            let (ticks, over) = (ticks.clone(), over.clone());
+            runtime.spawn(async move {
+                while !over.load(Ordering::SeqCst) {
+                    sleep(Duration::from_micros(100)).await;
+                    ticks.fetch_add(1, Ordering::SeqCst);
+                    let begin = Instant::now();
+                    while begin.elapsed() < Duration::from_micros(3) {}
+                }
+            })
+        };
+        let tickers = (0..2000).map(tick).collect();
+        eventually("they tick", || ticks.load(Ordering::SeqCst) > 4000);
+        let (gate, long, begun) = (Gate::new(), Gate::new(), Arc::new(AtomicUsize::new(0)));
+        let mut tasks = stuck(&runtime, 1, &gate, &begun);
+        tasks.extend(stuck(&runtime, 1, &long, &begun));
+        eventually("two are stuck", || begun.load(Ordering::SeqCst) == 2);
+        std::thread::sleep(Duration::from_millis(50));
+        long.open();
+        std::thread::sleep(Duration::from_millis(50));
+        join(&runtime, vec![runtime.spawn(async {})]);
+        over.store(true, Ordering::SeqCst);
+        gate.open();
+        join(&runtime, tasks);
+        join(&runtime, tickers);
+    });
+}
+
+/// The thread of the first spare does not come: another spare is called.
+#[test]
+fn a_hook_that_blocks_as_a_spare_is_called() {
+    within(|| {
+        let (gate, threads) = (Gate::new(), Arc::new(AtomicUsize::new(0)));
+        let waits = gate.clone();
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(2)
+            .on_thread_start(move || {
+                if threads.fetch_add(1, Ordering::SeqCst) == 2 {
+                    waits.wait();
+                }
+            })
+            .build()
+            .expect("a runtime");
+        let begun = Arc::new(AtomicUsize::new(0));
+        let tasks = stuck(&runtime, 2, &gate, &begun);
+        eventually("both are stuck", || begun.load(Ordering::SeqCst) == 2);
+        runtime.spawn(async move { gate.open() });
+        join(&runtime, tasks);
+    });
+}
+
+/// A spare that is sent home polls what timers have woken first: left to the others it would stand behind the long polls that follow.
+#[test]
+fn what_a_timer_had_woken_does_not_wait_when_a_spare_is_sent_home() {
+    within(|| {
+        for _ in 0..5 {
+            let runtime = multi(1);
+            let (first, long) = (Gate::new(), Gate::new());
+            let (waiting, begun, late) = (
+                Arc::new(AtomicUsize::new(0)),
+                Arc::new(AtomicUsize::new(0)),
+                Arc::new(AtomicUsize::new(0)),
+            );
+            let at = Instant::now() + Duration::from_millis(60);
+            let spawn = |n: usize| {
+                let (waiting, first, long, late) = (waiting.clone(), first.clone(), long.clone(), late.clone());
+                runtime.spawn(async move {
+                    waiting.fetch_add(1, Ordering::SeqCst);
+                    sleep_until(at).await;
+                    if n > 0 {
+                        return long.open();
+                    }
+                    // The worker is free, so this spare is to go, and stuck again at once.
+                    first.open();
+                    while late.load(Ordering::SeqCst) == 0 {
+                        std::thread::sleep(Duration::from_micros(100));
+                    }
+                    std::thread::sleep(Duration::from_millis(4));
+                })
+            };
+            let mut tasks: Vec<_> = (0..2).map(spawn).collect();
+            eventually("two wait", || waiting.load(Ordering::SeqCst) == 2);
+            tasks.extend(stuck(&runtime, 1, &first, &begun));
+            eventually("one is stuck", || begun.load(Ordering::SeqCst) == 1);
+            // Not before: a spare that is called for these would be stuck in one of them when the timers are due.
+            while Instant::now() < at {
+                std::thread::sleep(Duration::from_micros(500));
+            }
+            tasks.extend(stuck(&runtime, 3, &long, &late));
+            join(&runtime, tasks);
+        }
     });
 }

@@ -41,6 +41,8 @@ pub(crate) struct Line {
     state: Mutex<State>,
     /// A runnable came, and somebody `waits`.
     came: Condvar,
+    /// All drivers are named, and somebody `asks`.
+    named: Condvar,
     /// In a deterministic runtime.
     record: Option<Arc<Record>>,
     leftovers: Arc<Leftovers>,
@@ -53,8 +55,14 @@ struct State {
     sleepers: Vec<Waker>,
     /// A lane's driver exists, or is about to.
     driven: bool,
-    /// The latest driver, as a task.
-    driver: Option<Id>,
+    /// The latest driver that was named: its number, and its name as a task.
+    driver: Option<(usize, Id)>,
+    /// How many there were.
+    drivers: usize,
+    /// Drivers that somebody is about to spawn, or has, and not named yet.
+    unnamed: usize,
+    /// Whoever ends the line waits for their names.
+    asks: bool,
     /// Whoever closes the line waits for a runnable.
     waits: bool,
     /// In a deterministic runtime: what became ready in the step `step`.
@@ -81,6 +89,7 @@ impl Line {
             leftovers,
             state: Mutex::new(State::default()),
             came: Condvar::new(),
+            named: Condvar::new(),
             record,
         })
     }
@@ -98,19 +107,48 @@ impl Line {
     pub(crate) fn spawn_driven<M: Make>(self: &Arc<Self>, task: M) -> (JoinHandle<M::Value>, Option<Driver>) {
         let handle = self.spawn(task);
         // Behind the task's entry into the list, see the head of this file.
-        let starts = !std::mem::replace(&mut self.state.lock().driven, true) || seeded(Bug::SecondDriver);
-        (handle, starts.then(|| Driver(Some(self.clone()))))
+        let starts = {
+            let mut state = self.state.lock();
+            let starts = !std::mem::replace(&mut state.driven, true) || seeded(Bug::SecondDriver);
+            starts.then(|| {
+                state.unnamed += 1;
+                state.drivers += 1;
+                state.drivers
+            })
+        };
+        let driver = starts.map(|number| Driver {
+            line: Some(self.clone()),
+            number,
+        });
+        (handle, driver)
     }
 
-    /// The driver is this task.
-    pub(crate) fn is_driven_by(&self, driver: Id) {
-        self.state.lock().driver = Some(driver);
+    /// The driver with this number is this task.
+    pub(crate) fn is_driven_by(&self, number: usize, driver: Id) {
+        let asks = {
+            let mut state = self.state.lock();
+            // An earlier one, which is gone by then, may be named later.
+            if state.driver.is_none_or(|(latest, _)| latest < number) {
+                state.driver = Some((number, driver));
+            }
+            state.unnamed -= 1;
+            state.unnamed == 0 && std::mem::take(&mut state.asks)
+        };
+        if asks {
+            self.named.notify_all();
+        }
     }
 
     /// Lets no further task in, and ends those that are there. The driver, who is named, is to be left alone: it goes when they are gone.
     pub(crate) fn end(&self, reason: &Reason) -> Option<Id> {
         self.tasks.lock_up().iter().for_each(|task| join::end(task, reason));
-        self.state.lock().driver
+        let mut state = self.state.lock();
+        // Its spawner is between two statements.
+        while state.unnamed > 0 {
+            state.asks = true;
+            state = self.named.wait(state);
+        }
+        state.driver.map(|(_, driver)| driver)
     }
 
     /// References to the live tasks.
@@ -283,13 +321,23 @@ impl Pool for Line {
 
 /// Drives a lane as long as it has tasks. Dropped before, it closes the lane.
 #[derive(Debug)]
-pub(crate) struct Driver(Option<Arc<Line>>);
+pub(crate) struct Driver {
+    line: Option<Arc<Line>>,
+    number: usize,
+}
+
+impl Driver {
+    /// Which of its lane's drivers this is.
+    pub(crate) fn number(&self) -> usize {
+        self.number
+    }
+}
 
 impl Future for Driver {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(line) = &self.0 else { return Poll::Ready(()) };
+        let Some(line) = &self.line else { return Poll::Ready(()) };
         let limit = match line.record {
             Some(_) => SIMULATED_TURN,
             None => TURN,
@@ -299,7 +347,7 @@ impl Future for Driver {
             Turn::Nothing => {}
             Turn::Empty => {
                 // The lane may have its next driver already: this one has no more to do with it.
-                self.0 = None;
+                self.line = None;
                 return Poll::Ready(());
             }
         }
@@ -309,7 +357,7 @@ impl Future for Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
-        if let Some(line) = &self.0 {
+        if let Some(line) = &self.line {
             line.close();
             // The driver itself is no task of the program's.
             line.leftovers.discount();

@@ -11,7 +11,7 @@ use crate::shim::deque::{Local, Stealer};
 use crate::shim::{AtomicBool, AtomicUsize, Bug, Mutex, Ordering, fence, seeded, thread_number};
 use crate::task::id::Id;
 use crate::task::join;
-use crate::task::raw::{Runnable, Slot};
+use crate::task::raw::{AbortRef, Runnable, Slot};
 use crossbeam_utils::CachePadded;
 use std::collections::HashSet;
 use std::sync::{Arc, Weak};
@@ -147,7 +147,7 @@ impl Shared {
     /// Puts a spare on duty.
     pub(crate) fn call_spare(&self, index: usize) {
         self.has_spares.store(true, Ordering::Relaxed);
-        self.workers[index].pulse.set_duty(Duty::Works);
+        self.workers[index].pulse.set_duty(Duty::Called);
     }
 
     /// The worker in whose list the tasks of this thread stand, if the thread is no worker of this runtime.
@@ -184,9 +184,14 @@ impl Shared {
         self.unpark_sleepers();
     }
 
-    /// As [`close`](Self::close), but tasks that can hear of a cancel do, and come to their end by themselves; those that are `spared` are left alone.
-    pub(crate) fn end(&self, reason: &Reason, spared: &HashSet<Id>) {
-        let tasks: Vec<_> = self.workers.iter().flat_map(|remote| remote.owned.lock_up()).collect();
+    /// Lets no further task in, and gives those that are there to be [ended](Self::end).
+    pub(crate) fn lock_up(&self) -> Vec<AbortRef> {
+        self.workers.iter().flat_map(|remote| remote.owned.lock_up()).collect()
+    }
+
+    /// As [`close`](Self::close), behind [`lock_up`](Self::lock_up), but tasks that can hear of a cancel do, and come to their end by themselves; those that are
+    /// `spared` are left alone.
+    pub(crate) fn end(&self, tasks: &[AbortRef], reason: &Reason, spared: &HashSet<Id>) {
         // Relaxed: as in `close`.
         self.closing.store(true, Ordering::Relaxed);
         self.gate.open(ALL);

@@ -25,7 +25,9 @@ pub(crate) struct Pulse {
 pub(crate) enum Duty {
     /// It has no thread.
     Rests,
-    /// It was called, and polls tasks until it finds none.
+    /// It was called, and its thread has not begun.
+    Called,
+    /// It polls tasks until it finds none.
     Works,
     /// It is to go after the poll that it is in: a worker is free again.
     Leaves,
@@ -93,6 +95,7 @@ impl Pulse {
         // Relaxed, here and below: who has the spare's core is settled by the lock under which cores rest.
         match self.duty.load(Ordering::Relaxed) {
             duty if duty == Duty::Rests as usize => Duty::Rests,
+            duty if duty == Duty::Called as usize => Duty::Called,
             duty if duty == Duty::Works as usize => Duty::Works,
             _ => Duty::Leaves,
         }
@@ -103,13 +106,32 @@ impl Pulse {
         self.duty.store(duty as usize, Ordering::Relaxed);
     }
 
-    /// Sends a spare that works home.
+    /// Sends a spare that works, or is about to, home.
     pub(crate) fn dismiss(&self) {
-        let (works, leaves) = (Duty::Works as usize, Duty::Leaves as usize);
         // If it rests already, it stays at that.
+        self.change_duty(Duty::Called, Duty::Leaves);
+        self.change_duty(Duty::Works, Duty::Leaves);
+    }
+
+    /// A thread has a spare's core.
+    pub(crate) fn take_up_duty(&self) {
+        // It may have been sent home by now.
+        self.change_duty(Duty::Called, Duty::Works);
+        self.take_over();
+    }
+
+    fn change_duty(&self, from: Duty, to: Duty) {
+        let (from, to) = (from as usize, to as usize);
         let _ = self
             .duty
-            .compare_exchange(works, leaves, Ordering::Relaxed, Ordering::Relaxed);
+            .compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
+    }
+
+    /// A thread has the core: the poll in which another gave it away is none of its own. Only the worker itself.
+    pub(crate) fn take_over(&self) {
+        if self.count() % 2 == 1 {
+            self.beat();
+        }
     }
 
     /// Takes on the help that was asked for.

@@ -109,7 +109,9 @@ impl Watcher {
                 looks: 0,
             };
             let before = *seen;
-            if before.running && now.beat % 2 == 1 && now.beat == before.beat {
+            // A spare whose thread does not come is as good as stuck, and so is a worker that was given away to such a one: its beat stays odd.
+            let polls = now.beat % 2 == 1 || remote.pulse.duty() == Duty::Called;
+            if before.running && polls && now.beat == before.beat {
                 now.looks = before.looks.saturating_add(1);
                 if shared.waits_for(index) {
                     trouble = true;
@@ -121,7 +123,8 @@ impl Watcher {
                 remote.pulse.call_driver();
             }
             worker_is_free |= !is_spare && now.looks == 0;
-            all_are_stuck &= now.looks >= STUCK;
+            // The last spare takes nothing that is queued: that it is not stuck helps nobody else.
+            all_are_stuck &= now.looks >= STUCK || is_spare && index == shared.workers.len() - 1;
             *seen = now;
         }
         shared.watch.set_trouble(trouble);

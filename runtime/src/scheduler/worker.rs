@@ -155,6 +155,8 @@ pub(crate) type Away = Option<Box<dyn Send>>;
 pub(crate) struct Context {
     shared: Arc<Shared>,
     core: RefCell<Option<Box<Core>>>,
+    /// The last spare's core during a poll: what the task wakes and spawns must not find it, who gives it away does.
+    aside: Cell<Option<Box<Core>>>,
     doing: Cell<Doing>,
     relief: Option<Arc<dyn Relief>>,
     /// The core was given away.
@@ -167,6 +169,7 @@ impl Context {
         Self {
             shared,
             core: RefCell::new(Some(core)),
+            aside: Cell::new(None),
             doing: Cell::new(Doing::Other),
             relief: None,
             is_away: Cell::new(false),
@@ -205,6 +208,7 @@ impl Context {
     /// As [`run`](Self::run), as long as `goes_on` says so, which is asked between polls and parks.
     pub(crate) fn run_while(&self, goes_on: impl Fn() -> bool) {
         if let Some(core) = self.core.borrow().as_deref() {
+            self.remote(core).pulse.take_over();
             self.shared.gate.enter(core.index);
         }
         while goes_on() && !self.shared.is_over() {
@@ -221,6 +225,7 @@ impl Context {
     pub(crate) fn run_spare(&self) {
         let index = self.core.borrow().as_deref().map(|core| (core.index, core.post));
         let Some((index, post)) = index else { return };
+        self.shared.workers[index].pulse.take_up_duty();
         let stays = || {
             self.shared.workers[index].pulse.duty() == Duty::Works
                 && self.shared.gate.is_open()
@@ -230,8 +235,9 @@ impl Context {
             Post::Last => while stays() && self.tick_last(index) == Tick::Ran {},
             _ => while stays() && self.tick() == Tick::Ran {},
         }
+        let mut left = self.finish_marked(index);
         if let Some(core) = self.core.borrow().as_deref() {
-            let mut left = self.stand_aside(core);
+            left |= self.stand_aside(core);
             core.surplus.set(false);
             self.remote(core).surplus.store(false, Ordering::Relaxed);
             left |= self.remote(core).pulse.take_stuck();
@@ -253,11 +259,42 @@ impl Context {
             })
         });
         let Some(task) = task else { return Tick::Idle };
-        // What the task wakes and spawns may take long: without its core this thread leaves that to the others.
-        let core = self.core.take();
-        self.poll(index, task);
-        self.core.replace(core);
+        self.poll_aside(index, task);
         Tick::Ran
+    }
+
+    /// Polls a task as the last spare. What it wakes and spawns may take long: without its core this thread leaves that to the others.
+    fn poll_aside(&self, index: usize, task: Runnable) {
+        self.aside.set(self.core.take());
+        self.poll(index, task);
+        self.core.replace(self.aside.take());
+    }
+
+    /// A spare is sent home: what reactors and timers have woken it polls before it goes, since among the others, in the inbox, it would come to stand behind long polls.
+    /// True if something was left to the others that nobody was woken for.
+    fn finish_marked(&self, index: usize) -> bool {
+        let mut left = false;
+        loop {
+            let next = self
+                .core
+                .borrow()
+                .as_deref()
+                .and_then(|core| Some((core.post, core.queue.pop()?)));
+            let Some((post, task)) = next else { return left };
+            if !task.take_mark() || !self.shared.gate.is_open() {
+                left = true;
+                self.shared.inbox.push(task);
+                continue;
+            }
+            if std::mem::take(&mut left) {
+                self.shared.wake_one(self.shared.idle.notify());
+            }
+            if post == Post::Last {
+                self.poll_aside(index, task);
+            } else {
+                self.poll(index, task);
+            }
+        }
     }
 
     /// Polls one task, if there is one anywhere. Never blocks.
@@ -288,6 +325,7 @@ impl Context {
         for _ in 0..core.queue.len() {
             let Some(task) = core.queue.pop() else { break };
             if task.take_mark() {
+                task.mark();
                 core.queue.push(task);
             } else {
                 left = true;
@@ -357,12 +395,10 @@ impl Context {
         self.turn(core);
         // Asked again now and then, in case that the watcher's thread could not be started.
         core.watched.set(false);
-        if core.post == Post::Worker {
-            if self.shared.has_stuck_worker() {
-                self.rescue(core);
-            }
-            self.take_inbox(core);
+        if self.shared.has_stuck_worker() {
+            self.rescue(core);
         }
+        self.take_inbox(core);
         true
     }
 
@@ -414,12 +450,12 @@ impl Context {
         let Some(relief) = self.relief.as_ref().filter(|_| self.doing.get() == Doing::Task) else {
             return;
         };
-        let Some(core) = self.core.take() else { return };
-        let remote = self.remote(&core);
+        let is_aside = self.core.borrow().is_none();
+        let core = if is_aside { self.aside.take() } else { self.core.take() };
+        let Some(core) = core else { return };
         core.watched.set(false);
         self.shared.gate.stay_inside();
-        // For whoever looks at the core its poll ends here.
-        remote.pulse.beat();
+        // For whoever looks at the core its poll goes on until the other thread is there, so that it is helped if that takes long.
         match relief.clone().relieve(core) {
             Ok(away) => {
                 self.is_away.set(true);
@@ -427,8 +463,11 @@ impl Context {
             }
             Err(core) => {
                 self.shared.gate.leave();
-                remote.pulse.beat();
-                self.core.replace(Some(core));
+                if is_aside {
+                    self.aside.set(Some(core));
+                } else {
+                    self.core.replace(Some(core));
+                }
             }
         }
     }
