@@ -4,7 +4,7 @@ use filch::runtime::{Builder, Handle, Runtime};
 use filch::sync::Notify;
 use filch::task::{LocalSet, block_in_place, spawn_blocking, yield_now};
 use filch::time::{Duration, Instant, sleep};
-use filch_tests::{Gate, Holdings, alone, current, eventually, everywhere, lock, multi, panics, text, within};
+use filch_tests::{Gate, Holdings, OnDrop, alone, current, eventually, everywhere, lock, multi, panics, text, within};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 
@@ -363,5 +363,89 @@ fn a_hook_that_blocks_as_a_thread_takes_over() {
             });
             runtime.block_on(task).expect("no panic");
         }
+    });
+}
+
+/// Tasks that block in place, get stuck, sleep, yield and spawn, so that workers change hands and spares come and go. `inside` counts those in a long poll, `dropped` those that are gone.
+fn mixture(handle: &Handle, tasks: usize, inside: &Arc<AtomicUsize>, dropped: &Arc<AtomicUsize>) {
+    for task in 0..tasks {
+        let (inside, dropped) = (inside.clone(), dropped.clone());
+        let part = OnDrop(move || {
+            dropped.fetch_add(1, Ordering::SeqCst);
+        });
+        handle.spawn(async move {
+            let _part = part;
+            let long = |blocks: &dyn Fn()| {
+                inside.fetch_add(1, Ordering::SeqCst);
+                blocks();
+                inside.fetch_sub(1, Ordering::SeqCst);
+            };
+            let pause = |ms| std::thread::sleep(Duration::from_millis(ms));
+            for round in 0..3 {
+                match (task + round) % 5 {
+                    0 => long(&|| block_in_place(|| pause(3))),
+                    1 => long(&|| pause(14)),
+                    2 => sleep(Duration::from_millis(1)).await,
+                    3 => yield_now().await,
+                    _ => {
+                        // A runtime that ends refuses it.
+                        let _ = filch::spawn(yield_now()).await;
+                        long(&|| block_in_place(|| ()));
+                    }
+                }
+            }
+        });
+    }
+}
+
+/// Runs that follow each other quickly: between two of them nobody is in a poll, and in the end every task has come to its end.
+#[test]
+fn runs_end_at_any_moment() {
+    within(|| {
+        for workers in [1, 2] {
+            let mut runner = Builder::new_multi_thread()
+                .worker_threads(workers)
+                .build_runner()
+                .expect("a runtime");
+            let (inside, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            for round in 0..40 {
+                if round % 4 == 0 {
+                    mixture(runner.handle(), 5, &inside, &dropped);
+                }
+                runner
+                    .run(async move { sleep(Duration::from_millis(round % 15)).await })
+                    .expect("no interrupt");
+                assert_eq!(inside.load(Ordering::SeqCst), 0, "a poll goes on between two runs");
+            }
+            runner.run_until_idle();
+            assert_eq!(dropped.load(Ordering::SeqCst), 50);
+        }
+    });
+}
+
+/// A runtime ends in every way at every moment: each task is dropped, and nothing is left.
+#[test]
+fn runtimes_end_at_any_moment() {
+    alone("runtimes_end_at_any_moment", || {
+        let before = Holdings::now();
+        for moment in 0..40 {
+            let runtime = Builder::new_multi_thread()
+                .worker_threads(1 + moment % 3)
+                .max_blocking_threads(1 + moment % 2)
+                .thread_keep_alive(Duration::ZERO)
+                .build()
+                .expect("a runtime");
+            let (inside, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            mixture(runtime.handle(), 12, &inside, &dropped);
+            std::thread::sleep(Duration::from_millis(moment as u64 / 2));
+            match moment % 4 {
+                0 => drop(runtime),
+                1 => runtime.shutdown_timeout(Duration::from_millis(5)),
+                2 => runtime.shutdown_background(),
+                _ => runtime.shutdown_timeout(Duration::from_secs(60)),
+            }
+            eventually("every task is dropped", || dropped.load(Ordering::SeqCst) == 12);
+        }
+        eventually("nothing is left", || Holdings::now() == before);
     });
 }
