@@ -92,7 +92,7 @@ pub mod debug {
     //! ```
 
     #[cfg_attr(
-        not(feature = "tokio-sync"),
+        not(all(feature = "tokio-sync", not(loom))),
         allow(dead_code, reason = "no locks are watched without it")
     )]
     pub(crate) mod locks;
