@@ -91,9 +91,9 @@ pub mod debug {
     //! }
     //! ```
 
-    #[cfg_attr(
-        not(all(feature = "tokio-sync", not(loom))),
-        allow(dead_code, reason = "no locks are watched without it")
+    #[allow(
+        dead_code,
+        reason = "no locks are watched in models, nor without the feature tokio-sync"
     )]
     pub(crate) mod locks;
     pub(crate) mod main_future;

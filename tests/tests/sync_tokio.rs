@@ -78,7 +78,7 @@ yields! {
 #[test]
 fn the_type_of_crate_tokio_does_not_yield() {
     within(|| {
-        multi(1).block_on(async {
+        filch_tests::current().block_on(async {
             filch::spawn(async {
                 let turn = Arc::new(AtomicBool::new(false));
                 let raise = turn.clone();
@@ -100,7 +100,7 @@ fn the_type_of_crate_tokio_does_not_yield() {
 #[test]
 fn only_what_is_ready_is_charged() {
     within(|| {
-        multi(1).block_on(async {
+        filch_tests::current().block_on(async {
             filch::spawn(async {
                 let (sender, mut receiver) = mpsc::channel::<u8>(1);
                 for _ in 0..MANY {
