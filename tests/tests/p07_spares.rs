@@ -424,6 +424,33 @@ fn paused_time_stands_while_a_spare_polls() {
     });
 }
 
+/// A spare takes one queued task at a time: of ten it leaves nine to whoever comes next. (Should its thread lose the processor right then, the last spare has moved
+/// them: so there are several tries. A batch would be five, in each of them.)
+#[test]
+fn takes_one_at_a_time() {
+    within(|| {
+        let left = (0..5).map(|_| {
+            let runtime = multi(1);
+            let (gate, first) = (Gate::new(), Arc::new(AtomicUsize::new(usize::MAX)));
+            let (waits, seen, metrics) = (gate.clone(), first.clone(), runtime.metrics());
+            let spawner = runtime.spawn(async move {
+                for _ in 0..10 {
+                    let (gate, seen, metrics) = (waits.clone(), seen.clone(), metrics.clone());
+                    filch::spawn(async move {
+                        let depth = metrics.worker_local_queue_depth(0);
+                        let _ = seen.compare_exchange(usize::MAX, depth, Ordering::SeqCst, Ordering::SeqCst);
+                        gate.open();
+                    });
+                }
+                waits.wait();
+            });
+            join(&runtime, vec![spawner]);
+            first.load(Ordering::SeqCst)
+        });
+        assert!(left.into_iter().any(|left| left == 9));
+    });
+}
+
 /// Spares are for emergencies: while a worker is free, none is called. (A machine that takes the processor away from it in the middle of a poll makes
 /// it look stuck: so there are several tries.)
 #[test]
