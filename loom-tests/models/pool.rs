@@ -4,8 +4,10 @@ use super::harness::model;
 use super::support::{Counts, Output, Socket, counted, outcome};
 use crate::driver::Driver;
 use crate::handle::park_on;
+use crate::park::Parker;
 use crate::scheduler::gate::ALL;
 use crate::scheduler::shared::Shared;
+use crate::scheduler::watch::Duty;
 use crate::scheduler::watcher::Watcher;
 use crate::scheduler::worker::{self, Context, Core, Tick};
 use crate::task::JoinHandle;
@@ -358,6 +360,52 @@ fn a_spare_that_is_sent_home_leaves_nothing_behind() {
         });
         drop(spare.join().expect("joined"));
         assert_eq!(counts.future_drops(), 1);
+    });
+}
+
+/// The only worker comes back from a long poll while the watcher calls a spare, and sends it home: what is queued is polled once, and the spare rests at last.
+#[test]
+fn a_worker_comes_back_while_a_spare_is_called() {
+    model("a_worker_comes_back_while_a_spare_is_called", Some(2), || {
+        let (shared, mut cores) = staffed(&Clock::new(), 1, 2);
+        let counts = Counts::new();
+        drop(cores.pop());
+        let spare = Context::new(shared.clone(), cores.pop().expect("a spare's core"));
+        let owner = Context::new(shared.clone(), cores.pop().expect("a core"));
+        let polled = Parker::new();
+        let tells = polled.clone();
+        let task = counted(&counts, move |_| {
+            tells.unpark();
+            true
+        });
+        let task = Plain::new(task, Location::caller());
+        drop(owner.enter(|_| worker::spawn(&shared, task)));
+        shared.workers[0].pulse.beat();
+        let mut watcher = Watcher::new(&shared);
+        assert_eq!(watcher.look(&shared).call, None);
+        // Its thread goes on behind the poll.
+        let worker = thread::spawn(move || owner.enter(Context::run));
+        let spare = watcher.look(&shared).call.map(|index| {
+            assert_eq!(index, 1);
+            shared.call_spare(index);
+            let shared = shared.clone();
+            thread::spawn(move || {
+                spare.enter(Context::run_spare);
+                shared.workers[index].pulse.set_duty(Duty::Rests);
+                spare
+            })
+        });
+        // Sends it home, if the worker is seen to be back.
+        watcher.look(&shared);
+        // A task that nobody finds is a park that does not end.
+        polled.park();
+        loom::stop_exploring();
+        shared.close();
+        worker.join().expect("joined");
+        drop(spare.map(|spare| spare.join().expect("joined")));
+        loom::explore();
+        assert_eq!(shared.workers[1].pulse.duty(), Duty::Rests, "the spare is lost");
+        assert_eq!((counts.polls(), counts.future_drops()), (1, 1));
     });
 }
 

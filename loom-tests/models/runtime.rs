@@ -52,17 +52,19 @@ fn start_with(multi_thread: bool, workers: usize, gated: bool) -> Runtime {
     Runtime::start(settings).expect("threads and fake kernels")
 }
 
-fn runtime(workers: usize) -> Runtime {
+pub(super) fn runtime(workers: usize) -> Runtime {
     start(true, workers)
 }
 
 /// Spawns as a program would, a future that no program could: it is not `Send`.
 #[track_caller]
 fn spawn(handle: &Handle, counts: &Arc<Counts>) -> JoinHandle<Output> {
-    worker::spawn(
-        &handle.inner().shared,
-        Plain::new(counted(counts, |_| true), Location::caller()),
-    )
+    spawn_by(handle, counted(counts, |_| true))
+}
+
+#[track_caller]
+pub(super) fn spawn_by<F: Future + 'static>(handle: &Handle, future: F) -> JoinHandle<F::Output> {
+    worker::spawn(&handle.inner().shared, Plain::new(future, Location::caller()))
 }
 
 #[test]

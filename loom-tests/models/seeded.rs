@@ -11,6 +11,12 @@ caught! {
     ref_dec_relaxed: "RefDecRelaxed" by "task::the_last_reference_frees";
     join_slot_not_taken_back: "JoinSlotNotTakenBack" by "join::changing_the_join_waker_loses_no_wake";
     set_wakes_nobody: "SetWakesNobody" by "join_set::every_member_is_joined";
+    shared_leaves_late: "SharedLeavesLate" by "shared::two_clones_are_given_the_value";
+    shared_takes_in_silence: "SharedTakesInSilence" by "shared::two_clones_are_given_the_value";
+    clone_takes_place: "CloneTakesPlace" by "shared::a_clone_that_goes_takes_nobody_along";
+    crowd_forgets_ended: "CrowdForgetsEnded" by "crowd::each_is_handed_out_once";
+    caller_ends_late: "CallerEndsLate" by "observed::a_function_that_comes_beside_the_end_is_called_once";
+    caller_goes_in_silence: "CallerGoesInSilence" by "observed::who_awaits_hears_of_a_caller_that_goes";
     slot_no_exchange: "SlotNoExchange" by "slot::owner_and_rescuer_share_the_slot";
     inbox_late_clear: "InboxLateClear" by "inbox::every_push_is_popped_once";
     inbox_forgets_rest: "InboxForgetsRest" by "inbox::every_push_is_popped_once";
@@ -49,6 +55,10 @@ caught! {
     close_forgets_woken: "CloseForgetsWoken" by "lane::a_wake_beside_the_end_is_waited_for";
     idle_in_silence: "IdleInSilence" by "runtime::the_end_of_the_last_task_is_told";
     spare_leaves_in_silence: "SpareLeavesInSilence" by "pool::a_spare_that_is_sent_home_leaves_nothing_behind";
+    dismiss_blindly: "DismissBlindly" by "spares::a_spare_that_leaves_is_called_again";
+    called_late: "CalledLate" by "spares::a_spare_polls_what_a_stuck_worker_waits_for";
+    refused_forgotten: "RefusedForgotten" by "spares::a_spare_is_called_beside_the_end";
+    own_call_kept: "OwnCallKept" by "pool::a_worker_comes_back_while_a_spare_is_called";
     gate_not_entered: "GateNotEntered" by "runtime::between_two_runs_nobody_polls";
     gate_no_recheck: "GateNoRecheck" by "runtime::a_sleeper_stands_aside";
     gate_left_open: "GateLeftOpen" by "runtime::between_two_runs_nobody_polls";

@@ -186,6 +186,12 @@ impl Runtime {
         Ok(runtime)
     }
 
+    /// How the watcher puts a spare to work.
+    #[allow(dead_code, reason = "for models, which play the watcher")]
+    pub(crate) fn call_spares(&self) -> Option<impl Fn(usize) + Send + use<>> {
+        self.workers.as_ref().map(Workers::call_spares)
+    }
+
     /// The handle of this runtime.
     pub fn handle(&self) -> &Handle {
         &self.handle

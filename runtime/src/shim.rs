@@ -409,6 +409,18 @@ pub(crate) enum Bug {
     RetryEndsSearch,
     /// A member of a set says that it has ended and wakes nobody.
     SetWakesNobody,
+    /// A clone of a shared handle leaves its waker after its look at the task.
+    SharedLeavesLate,
+    /// Who is given the outcome of a shared handle wakes none of those who wait for it.
+    SharedTakesInSilence,
+    /// A clone of a shared handle that waits has its place among those who wait.
+    CloneTakesPlace,
+    /// A task that ends before its handle joins the others is not noted.
+    CrowdForgetsEnded,
+    /// Whoever calls functions finds no more of them, and says in a second section of the lock that it is through.
+    CallerEndsLate,
+    /// Whoever should call functions is dropped, and wakes nobody.
+    CallerGoesInSilence,
     /// The watcher raises its flag and wakes nobody.
     WatcherWakesNobody,
     /// The watcher goes to sleep without looking whether somebody just started.
@@ -489,6 +501,14 @@ pub(crate) enum Bug {
     GateNotEntered,
     /// A spare that is sent home tells nobody what it leaves.
     SpareLeavesInSilence,
+    /// A spare is sent home that rests already.
+    DismissBlindly,
+    /// A spare is put on duty when its thread is on its way.
+    CalledLate,
+    /// A spare for which there is no thread is not put back.
+    RefusedForgotten,
+    /// A worker that is back parks without taking back the call for help that was made for it.
+    OwnCallKept,
     /// A worker parks without a look at the gate.
     GateNoRecheck,
     /// Whoever closes the gate does not wait for those inside.

@@ -14,7 +14,7 @@ use crate::scheduler::watch::Duty;
 use crate::scheduler::watcher::Watcher;
 use crate::scheduler::worker::{Away, Context, Core, Relief};
 use crate::settings::Settings;
-use crate::shim::{Condvar, Mutex, ThreadHandle};
+use crate::shim::{Bug, Condvar, Mutex, ThreadHandle, seeded};
 use std::io;
 use std::panic::Location;
 use std::sync::{Arc, Weak};
@@ -97,6 +97,11 @@ impl Workers {
         started
     }
 
+    /// How the watcher puts a spare to work.
+    pub(crate) fn call_spares(&self) -> impl Fn(usize) + Send + use<> {
+        self.staff.call_spares()
+    }
+
     /// Waits for the threads until `deadline` (`None`: for ever). True if they are gone.
     pub(crate) fn join(self, deadline: Option<Instant>) -> bool {
         let staff = &self.staff;
@@ -128,21 +133,24 @@ impl Workers {
 
 impl Staff {
     fn install_watcher(self: &Arc<Self>, shared: &Arc<Shared>, settings: &Settings) {
-        let (staff, watched) = (Arc::downgrade(self), Arc::downgrade(shared));
+        let (call, watched) = (self.call_spares(), Arc::downgrade(shared));
         let threads = settings.watcher_threads();
         shared.watch.install(Box::new(move |alarm| {
             let watched = watched
                 .upgrade()
                 .ok_or_else(|| io::Error::other("the runtime is gone"))?;
-            let staff = staff.clone();
-            let call = move |spare| {
-                if let Some(staff) = staff.upgrade() {
-                    staff.call(spare);
-                }
-            };
-            let watcher = Watcher::new(&watched);
+            let (watcher, call) = (Watcher::new(&watched), call.clone());
             threads.spawn(move || watcher.run(&watched, &alarm, call), || ())
         }));
+    }
+
+    fn call_spares(self: &Arc<Self>) -> impl Fn(usize) + Clone + Send + use<> {
+        let staff = Arc::downgrade(self);
+        move |spare| {
+            if let Some(staff) = staff.upgrade() {
+                staff.call(spare);
+            }
+        }
     }
 
     /// Runs a core on this thread.
@@ -211,12 +219,18 @@ impl Staff {
             shared.gate.leave();
             return;
         };
-        shared.call_spare(index);
+        if !seeded(Bug::CalledLate) {
+            shared.call_spare(index);
+        }
         let handle = Handle::new(inner);
         let hold = handle::hold(&handle);
         match self.hire(handle, core, hold) {
             Ok(()) => shared.spare_calls.bump(),
+            Err(_) if seeded(Bug::RefusedForgotten) => {}
             Err(core) => self.rest(&shared, core),
+        }
+        if seeded(Bug::CalledLate) {
+            shared.call_spare(index);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Functions that are called when a task has ended.
 
 use crate::coop;
-use crate::shim::{Mutex, catch_unwind, drop_quietly};
+use crate::shim::{Bug, Mutex, catch_unwind, drop_quietly, seeded};
 use crate::spawn::spawn;
 use crate::task::error::JoinError;
 use crate::task::join::{JoinHandle, TaskRef};
@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 type Outcome<T> = Result<T, JoinError>;
-type Callback<T> = Box<dyn FnOnce(&Outcome<T>) + Send>;
+pub(crate) type Callback<T> = Box<dyn FnOnce(&Outcome<T>) + Send>;
 
 impl<T: Send + 'static> JoinHandle<T> {
     /// Has `f` called with the task's outcome when the task has ended; what is awaited from now on is what this gives. (asyncio's `add_done_callback`.)
@@ -37,20 +37,8 @@ impl<T: Send + 'static> JoinHandle<T> {
     /// ```
     #[track_caller]
     pub fn on_done(self, f: impl FnOnce(&Result<T, JoinError>) + Send + 'static) -> Observed<T> {
-        let observed = Observed {
-            task: self.task(),
-            inner: Arc::new(Inner(Mutex::new(State {
-                callbacks: VecDeque::from([with_values(f)]),
-                calling: true,
-                outcome: None,
-                waiter: None,
-            }))),
-        };
-        let caller = observed.caller();
-        spawn(async move {
-            let outcome = self.await;
-            caller.call(outcome);
-        });
+        let (observed, calls) = Observed::new(self, with_values(f));
+        spawn(calls);
         observed
     }
 }
@@ -90,7 +78,34 @@ impl<T: Send + 'static> Observed<T> {
     /// Outside of a runtime. If the outcome was given already.
     #[track_caller]
     pub fn on_done(self, f: impl FnOnce(&Result<T, JoinError>) + Send + 'static) -> Self {
-        let f = with_values(f);
+        if let Some(calls) = self.add(with_values(f)) {
+            spawn(calls);
+        }
+        self
+    }
+
+    /// With what the task that calls the functions is to do.
+    pub(crate) fn new(task: JoinHandle<T>, f: Callback<T>) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        let observed = Self {
+            task: task.task(),
+            inner: Arc::new(Inner(Mutex::new(State {
+                callbacks: VecDeque::from([f]),
+                calling: true,
+                outcome: None,
+                waiter: None,
+            }))),
+        };
+        let caller = observed.caller();
+        let calls = async move {
+            let outcome = task.await;
+            caller.call(outcome);
+        };
+        (observed, calls)
+    }
+
+    /// One more function; and what another task is to do, if the one that calls them is through.
+    #[track_caller]
+    pub(crate) fn add(&self, f: Callback<T>) -> Option<impl Future<Output = ()> + Send + 'static> {
         let outcome = {
             let mut state = self.inner.0.lock();
             let outcome = state.outcome.take();
@@ -103,14 +118,12 @@ impl<T: Send + 'static> Observed<T> {
             }
         };
         match outcome {
-            Ok(None) => {}
-            Ok(Some(outcome)) => {
+            Ok(outcome) => outcome.map(|outcome| {
                 let caller = self.caller();
-                spawn(async move { caller.call(outcome) });
-            }
+                async move { caller.call(outcome) }
+            }),
             Err(_) => panic!("`Observed::on_done` was called after the outcome was given"),
         }
-        self
     }
 
     fn caller(&self) -> Caller<T> {
@@ -180,6 +193,10 @@ impl<T> Caller<T> {
         while let Some(inner) = self.inner.take() {
             let mut state = inner.0.lock();
             let Some(f) = state.callbacks.pop_front() else {
+                if seeded(Bug::CallerEndsLate) {
+                    drop(state);
+                    state = inner.0.lock();
+                }
                 state.calling = false;
                 state.outcome = Some(outcome);
                 let waiter = state.waiter.take();
@@ -205,7 +222,7 @@ impl<T> Drop for Caller<T> {
             (state.waiter.take(), std::mem::take(&mut state.callbacks))
         };
         drop_quietly(callbacks);
-        wake(waiter);
+        wake(waiter.filter(|_| !seeded(Bug::CallerGoesInSilence)));
     }
 }
 

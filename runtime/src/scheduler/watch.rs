@@ -103,11 +103,15 @@ impl Pulse {
 
     /// The beginning and the end of a spare's duty.
     pub(crate) fn set_duty(&self, duty: Duty) {
-        self.duty.store(duty as usize, Ordering::Relaxed);
+        // An exchange, since loom would let a `change_duty` win that came before a plain store.
+        self.duty.swap(duty as usize, Ordering::Relaxed);
     }
 
     /// Sends a spare that works, or is about to, home.
     pub(crate) fn dismiss(&self) {
+        if seeded(Bug::DismissBlindly) {
+            return self.set_duty(Duty::Leaves);
+        }
         // If it rests already, it stays at that.
         self.change_duty(Duty::Called, Duty::Leaves);
         self.change_duty(Duty::Works, Duty::Leaves);

@@ -605,6 +605,10 @@ impl Context {
     fn announce(&self, core: &Core, ready: &impl Fn() -> bool) -> bool {
         // From here on the watcher may take this worker for a sleeper.
         core.watched.set(false);
+        // Whoever had to ask for help has done by now what there was to do; else it would run on for its own call, until the watcher looks again.
+        if !seeded(Bug::OwnCallKept) {
+            self.remote(core).pulse.take_stuck();
+        }
         self.shared.idle.announce(core.index, core.searching.replace(false));
         let is_held = || !self.shared.gate.admits(core.index) && !seeded(Bug::GateNoRecheck);
         if seeded(Bug::IdleNoRecheck)

@@ -1,7 +1,7 @@
 //! A handle that several can await.
 
 use crate::coop;
-use crate::shim::{Mutex, catch_unwind, drop_quietly};
+use crate::shim::{Bug, Mutex, catch_unwind, drop_quietly, seeded};
 use crate::task::error::JoinError;
 use crate::task::join::{JoinHandle, TaskRef};
 use std::collections::BTreeMap;
@@ -63,6 +63,12 @@ struct List {
 
 impl Wake for Waiters {
     fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+}
+
+impl Waiters {
+    fn wake_all(&self) {
         let wakers = std::mem::take(&mut self.0.lock().wakers);
         for waker in wakers.into_values() {
             // One that panics keeps nobody else from being woken.
@@ -71,9 +77,7 @@ impl Wake for Waiters {
             }
         }
     }
-}
 
-impl Waiters {
     fn leave(&self, number: Option<u64>, waker: Waker) -> u64 {
         let mut list = self.0.lock();
         let number = number.unwrap_or_else(|| {
@@ -84,6 +88,13 @@ impl Waiters {
         drop(list);
         drop(old);
         number
+    }
+
+    fn go(&self, number: Option<u64>) {
+        if let Some(number) = number {
+            let waker = self.0.lock().wakers.remove(&number);
+            drop(waker);
+        }
     }
 }
 
@@ -105,7 +116,7 @@ impl<T: Clone> Future for Shared<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if self.is_finished() {
             ready!(coop::charge(cx));
-        } else {
+        } else if !seeded(Bug::SharedLeavesLate) {
             // Before the look at the task: if it ends after that, it finds this waker.
             self.number = Some(self.waiters.leave(self.number, cx.waker().clone()));
         }
@@ -114,14 +125,24 @@ impl<T: Clone> Future for Shared<T> {
             Place::Ended(outcome) => (outcome.clone(), None),
             Place::Waiting(handle) => {
                 let waker = Waker::from(self.waiters.clone());
-                let outcome = ready!(handle.poll_uncharged(&mut Context::from_waker(&waker)));
-                let outcome = Arc::new(outcome.map_err(Arc::new));
+                let outcome = handle.poll_uncharged(&mut Context::from_waker(&waker));
+                if outcome.is_pending() && seeded(Bug::SharedLeavesLate) {
+                    self.waiters.leave(None, cx.waker().clone());
+                }
+                let outcome = Arc::new(ready!(outcome).map_err(Arc::new));
                 let ended = Place::Ended(outcome.clone());
                 (outcome, Some(std::mem::replace(&mut *place, ended)))
             }
         };
         drop(place);
-        drop(handle);
+        if let Some(handle) = handle {
+            self.waiters.go(self.number);
+            if !seeded(Bug::SharedTakesInSilence) {
+                // The task wakes nobody if it ends while a poll has its join waker in hand: then the outcome is given to that poll, which is this one.
+                self.waiters.wake_all();
+            }
+            drop(handle);
+        }
         Poll::Ready(Result::clone(&outcome))
     }
 }
@@ -132,17 +153,14 @@ impl<T> Clone for Shared<T> {
             task: self.task.clone(),
             place: self.place.clone(),
             waiters: self.waiters.clone(),
-            number: None,
+            number: self.number.filter(|_| seeded(Bug::CloneTakesPlace)),
         }
     }
 }
 
 impl<T> Drop for Shared<T> {
     fn drop(&mut self) {
-        if let Some(number) = self.number {
-            let waker = self.waiters.0.lock().wakers.remove(&number);
-            drop(waker);
-        }
+        self.waiters.go(self.number);
     }
 }
 
