@@ -12,6 +12,7 @@ use crate::scope::{self, Reason, ReasonKind, Scope};
 use crate::shim::{AtomicBool, Exclusive, Mutex, Ordering, catch_unwind, drop_quietly};
 use crate::task::cold::{Cold, Family};
 use crate::task::join::JoinHandle;
+use crate::then::then;
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
@@ -337,15 +338,13 @@ impl<E: Send + 'static> Group<E> {
         T: Send + 'static,
     {
         let inner = self.inner.clone();
-        let child = async move {
-            match future.await {
-                Ok(value) => Some(value),
-                Err(error) => {
-                    inner.fail(Failure::Error(error));
-                    None
-                }
+        let child = then(future, move |result| match result {
+            Ok(value) => Some(value),
+            Err(error) => {
+                inner.fail(Failure::Error(error));
+                None
             }
-        };
+        });
         self.spawn_child(child, self.inner.clone(), Location::caller())
     }
 
@@ -415,17 +414,15 @@ impl<E: Send + 'static> Group<E> {
                 tell: Box::new(move |value| drop(tells.settle(Told::Ready(value)))),
             });
             let (inner, tells) = (self.inner.clone(), start.clone());
-            let child = async move {
-                match future.await {
-                    Ok(()) => Some(()),
-                    Err(error) => {
-                        if let Some(Told::Failed(error)) = tells.settle(Told::Failed(error)) {
-                            inner.fail(Failure::Error(error));
-                        }
-                        None
+            let child = then(future, move |result| match result {
+                Ok(()) => Some(()),
+                Err(error) => {
+                    if let Some(Told::Failed(error)) = tells.settle(Told::Failed(error)) {
+                        inner.fail(Failure::Error(error));
                     }
+                    None
                 }
-            };
+            });
             let family = Arc::new(Starting {
                 group: self.inner.clone(),
                 start: start.clone(),

@@ -15,7 +15,7 @@ use crate::shim::thread_local_const;
 use crate::stillness::Stillness;
 use crate::task::cold::Cold;
 use crate::task::join::{JoinHandle, TaskRef};
-use crate::task::raw::{Child, Plain};
+use crate::task::raw::{Child, Plain, is_large};
 use crate::task_local;
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -128,7 +128,24 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let cold = self.inner.watch(task_local::inherit());
+        if is_large::<F>() {
+            return self.spawn_plain(Box::pin(future), task_local::inherit(), location);
+        }
+        self.spawn_plain(future, task_local::inherit(), location)
+    }
+
+    #[inline]
+    fn spawn_plain<F>(
+        &self,
+        future: F,
+        cold: Option<Box<Cold>>,
+        location: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        let cold = self.inner.watch(cold);
         worker::spawn(&self.inner.shared, Plain { future, location, cold })
     }
 
@@ -143,8 +160,10 @@ impl Handle {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let cold = self.inner.watch(Some(cold));
-        worker::spawn(&self.inner.shared, Plain { future, location, cold })
+        if is_large::<F>() {
+            return self.spawn_plain(Box::pin(future), Some(cold), location);
+        }
+        self.spawn_plain(future, Some(cold), location)
     }
 
     /// The tasks of the runtime that have not ended, those of lanes too, but not those of a [`LocalSet`](crate::task::LocalSet). (A lane that has tasks is
@@ -174,7 +193,12 @@ impl Handle {
     {
         task_local::inherit_into(&cold);
         let cold = self.inner.watch(Some(cold)).expect("there is one");
-        worker::spawn(&self.inner.shared, Child { future, location, cold })
+        let shared = &self.inner.shared;
+        if is_large::<F>() {
+            let future = Box::pin(future);
+            return worker::spawn(shared, Child { future, location, cold });
+        }
+        worker::spawn(shared, Child { future, location, cold })
     }
 
     /// Runs a function that blocks, on a thread of the blocking pool. See [`task::spawn_blocking`](crate::task::spawn_blocking).

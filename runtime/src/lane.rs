@@ -5,7 +5,7 @@ use crate::scheduler::lane::Line;
 use crate::scheduler::worker;
 use crate::task::cold::Cold;
 use crate::task::join::JoinHandle;
-use crate::task::raw::Plain;
+use crate::task::raw::{Plain, is_large};
 use crate::task_local;
 use std::fmt;
 use std::panic::Location;
@@ -130,6 +130,21 @@ impl Lane {
     }
 
     pub(crate) fn spawn_with<F>(
+        &self,
+        future: F,
+        cold: Option<Box<Cold>>,
+        location: &'static Location<'static>,
+    ) -> JoinHandle<F::Output>
+    where
+        F: Future + 'static,
+    {
+        if is_large::<F>() {
+            return self.spawn_plain(Box::pin(future), cold, location);
+        }
+        self.spawn_plain(future, cold, location)
+    }
+
+    fn spawn_plain<F>(
         &self,
         future: F,
         cold: Option<Box<Cold>>,

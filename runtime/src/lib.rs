@@ -152,6 +152,7 @@ mod stop;
 pub mod task;
 mod task_builder;
 mod task_local;
+mod then;
 mod threads;
 
 pub use call::{call_at, call_later, call_soon};

@@ -6,7 +6,7 @@ use crate::rt::Runtime;
 use crate::scheduler::lane::{Line, Turn};
 use crate::shim::thread_local_const;
 use crate::task::join::JoinHandle;
-use crate::task::raw::Plain;
+use crate::task::raw::{Plain, is_large};
 use crate::task_local;
 use std::cell::RefCell;
 use std::fmt;
@@ -94,7 +94,7 @@ impl LocalSet {
         F: Future + 'static,
         F::Output: 'static,
     {
-        self.line.spawn(plain(future, Location::caller()))
+        spawn_into(&self.line, future, Location::caller())
     }
 
     /// Runs a future, and the tasks of the set meanwhile. Inside of it [`spawn_local`] spawns into the set.
@@ -182,6 +182,17 @@ impl fmt::Debug for LocalSet {
     }
 }
 
+fn spawn_into<F>(line: &Line, future: F, location: &'static Location<'static>) -> JoinHandle<F::Output>
+where
+    F: Future + 'static,
+    F::Output: 'static,
+{
+    if is_large::<F>() {
+        return line.spawn(plain(Box::pin(future), location));
+    }
+    line.spawn(plain(future, location))
+}
+
 fn plain<F>(future: F, location: &'static Location<'static>) -> Plain<F> {
     let mut cold = task_local::inherit();
     if switch::is_on() {
@@ -246,7 +257,7 @@ where
 {
     let line = CURRENT.try_with(|current| current.borrow().clone()).ok().flatten();
     match line {
-        Some(line) => line.spawn(plain(future, Location::caller())),
+        Some(line) => spawn_into(&line, future, Location::caller()),
         None => panic!(
             "`spawn_local` was called outside of a `LocalSet`: nobody on this thread would run the task. Call it inside \
              `LocalSet::run_until` or a task of a set, or spawn a future that is `Send` with `filch::spawn`"

@@ -728,3 +728,27 @@ fn values_are_inherited() {
         assert!(filch::spawn(async { NUMBER.try_get().is_err() }).await.unwrap());
     });
 }
+
+/// An async block that awaits what it has captured has room for it twice, and so doubles with each layer.
+#[test]
+fn layers_have_no_room_for_their_body_twice() {
+    async fn body() -> u8 {
+        let kept = std::hint::black_box([1; 4096]);
+        task::yield_now().await;
+        std::hint::black_box(&kept)[7]
+    }
+    const LAYER: usize = 256;
+    let limit = Duration::from_secs(1);
+    let plain = size_of_val(&body());
+    assert!(plain < 4096 + LAYER, "{plain}");
+    for layered in [
+        size_of_val(&filch::shield(body())),
+        size_of_val(&filch::wait_for(limit, body())),
+        size_of_val(&scope(async |_| body().await)),
+        size_of_val(&filch::move_on_after(limit, async |_| body().await)),
+        size_of_val(&filch::fail_after(limit, async |_| body().await)),
+        size_of_val(&filch::group(async |_| Ok::<_, String>(body().await))),
+    ] {
+        assert!(layered < plain + LAYER, "{layered}, the body alone {plain}");
+    }
+}

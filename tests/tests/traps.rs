@@ -574,3 +574,40 @@ fn hooks_that_spawn() {
         drop(handle);
     });
 }
+
+/// A future of 64 KiB is moved by every function that spawns it; without optimisation each of these has room for it on the stack.
+#[test]
+fn large_futures_leave_room_on_the_stack() {
+    async fn large() -> u8 {
+        let mut kept = [1; 64 * 1024];
+        kept[7] = std::hint::black_box(7);
+        yield_now().await;
+        std::hint::black_box(&kept)[7]
+    }
+    within(|| {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_stack_size(1024 * 1024)
+            .build()
+            .expect("a runtime");
+        let inside = runtime.spawn(async {
+            assert_eq!(filch::spawn(large()).await.expect("no panic"), 7);
+            assert_eq!(filch::lane().spawn(large()).await.expect("no panic"), 7);
+            let named = filch::task::Builder::new().name("large").spawn(large());
+            assert_eq!(named.await.expect("no panic"), 7);
+            let group = filch::group(async |group| {
+                let child = group.spawn(async { Ok::<_, String>(large().await) });
+                Ok(child.await.expect("no panic"))
+            });
+            assert_eq!(group.await.expect("no error"), 7);
+            assert_eq!(filch::gather([large()]).await, [7]);
+        });
+        runtime.block_on(inside).expect("no panic");
+        let local = std::thread::Builder::new().stack_size(1024 * 1024).spawn(|| {
+            let set = filch::task::LocalSet::new();
+            let task = set.spawn_local(large());
+            assert_eq!(set.block_on(&current(), task).expect("no panic"), 7);
+        });
+        local.expect("a thread").join().expect("no panic");
+    });
+}

@@ -6,6 +6,7 @@ use crate::scope::node::{Node, Payload};
 use crate::shim::Mutex;
 use crate::task::cold::Family;
 use crate::task::error::JoinError;
+use crate::then::then;
 use std::convert::Infallible;
 use std::future::Future;
 use std::panic::Location;
@@ -42,7 +43,7 @@ where
     async move {
         let brood = Brood::<Infallible>::new(false, location);
         let body = async {
-            let spawn = |future: <I::Item as IntoFuture>::IntoFuture| brood.spawn(async { Some(future.await) });
+            let spawn = |future: <I::Item as IntoFuture>::IntoFuture| brood.spawn(then(future, Some));
             brood.collect(futures.into_iter().map(spawn).collect()).await
         };
         match brood.run(body).await {
@@ -84,7 +85,7 @@ where
         let body = async {
             let spawn = |future: <I::Item as IntoFuture>::IntoFuture| {
                 let says = brood.clone();
-                brood.spawn(async move { future.await.map_err(|error| says.say(error)).ok() })
+                brood.spawn(then(future, move |result| result.map_err(|error| says.say(error)).ok()))
             };
             brood.collect(futures.into_iter().map(spawn).collect()).await
         };
@@ -126,7 +127,7 @@ where
                     node: brood.node().clone(),
                     panic: Mutex::new(None),
                 });
-                children.push((brood.spawn_into(family.clone(), async { Some(future.await) }), family));
+                children.push((brood.spawn_into(family.clone(), then(future, Some)), family));
             }
             let mut outcomes = Vec::with_capacity(children.len());
             for (handle, family) in children {
@@ -204,7 +205,7 @@ where
                 while running.len() < limit {
                     let Some(item) = items.next() else { break };
                     let future = f(item);
-                    running.insert(brood.spawn(async { Some(future.await) }));
+                    running.insert(brood.spawn(then(future, Some)));
                     values.push(None);
                 }
                 let Some((number, handle)) = running.next().await else {

@@ -1,8 +1,10 @@
 //! A time limit that waits for the clean-up.
 
 use crate::scope;
+use crate::scope::begins::Begins;
 use crate::scope::driven::Driven;
 use crate::scope::node::{Kind, Node};
+use crate::then::then;
 use filch_timer::Instant;
 use filch_timer::error::Elapsed;
 use std::future::Future;
@@ -35,12 +37,15 @@ use std::time::Duration;
 /// ```
 #[track_caller]
 pub fn wait_for<F: IntoFuture>(limit: Duration, future: F) -> impl Future<Output = Result<F::Output, Elapsed>> {
-    let (location, future) = (Location::caller(), future.into_future());
-    async move {
+    let location = Location::caller();
+    let begin = move |future| {
         if limit.is_zero() {
-            return Err(Elapsed::new());
+            return None;
         }
         let node = Node::new(scope::current(), Kind::Scope, Instant::now().checked_add(limit));
-        Driven::at(node, location, future).await.ok_or_else(Elapsed::new)
-    }
+        Some(Driven::at(node, location, future))
+    };
+    then(Begins::new(future.into_future(), begin), |value| {
+        value.ok_or_else(Elapsed::new)
+    })
 }

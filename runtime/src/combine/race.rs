@@ -4,6 +4,7 @@ use crate::combine::brood::{Brood, End};
 use crate::combine::crowd::{self, Crowd};
 use crate::combine::gather::number_of;
 use crate::shim::Mutex;
+use crate::then::then;
 use filch_timer::sleep;
 use std::future::{Future, poll_fn};
 use std::panic::Location;
@@ -53,10 +54,10 @@ where
             let mut running = Crowd::new();
             for future in futures {
                 let says = brood.clone();
-                running.insert(brood.spawn(async move {
-                    says.say(future.await);
+                running.insert(brood.spawn(then(future, move |value| {
+                    says.say(value);
                     Some(())
-                }));
+                })));
             }
             while let Some((_, handle)) = running.next().await {
                 error = error.or(crowd::outcome(handle).err());
@@ -107,13 +108,13 @@ where
             let mut running = Crowd::new();
             for (index, start) in starts.by_ref().enumerate() {
                 let (says, errors, future) = (brood.clone(), errors.clone(), start());
-                running.insert(brood.spawn(async move {
-                    match future.await {
+                running.insert(brood.spawn(then(future, move |result| {
+                    match result {
                         Ok(value) => says.say((value, index)),
                         Err(error) => errors.lock().push((index, error)),
                     }
                     Some(())
-                }));
+                })));
                 let mut patience = pin!(sleep(delay));
                 // Until the newest has failed; that an older one did changes nothing. A winner's cancel ends this.
                 poll_fn(|cx| {

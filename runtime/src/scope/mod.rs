@@ -26,6 +26,7 @@
 //! ```
 
 pub(crate) mod ambient;
+pub(crate) mod begins;
 pub(crate) mod driven;
 pub(crate) mod node;
 pub(crate) mod reason;
@@ -34,6 +35,8 @@ pub use reason::{Reason, ReasonKind};
 
 use crate::coop;
 use crate::task::raw;
+use crate::then::then;
+use begins::Begins;
 use driven::Driven;
 use filch_timer::Instant;
 use filch_timer::error::Elapsed;
@@ -247,15 +250,9 @@ pub fn is_cancelled() -> bool {
 /// ```
 #[track_caller]
 pub fn shield<F: IntoFuture>(future: F) -> impl Future<Output = F::Output> {
-    let (location, future) = (Location::caller(), future.into_future());
-    async move {
-        let shielded = Driven::shield(current(), None, future).made_at(location);
-        match shielded.await {
-            Some(output) => output,
-            // It has no handle by which anybody could cancel it.
-            None => std::future::pending().await,
-        }
-    }
+    let location = Location::caller();
+    let begin = move |future| Some(Driven::shield(current(), None, future).made_at(location));
+    then(Begins::new(future.into_future(), begin), of_root)
 }
 
 /// The error of a [`checkpoint`] in a scope that is cancelled.
@@ -501,10 +498,10 @@ pub(crate) fn root<F: Future>(future: F) -> Driven<F> {
     Driven::at(Node::new(None, Kind::Root, None), Location::caller(), future)
 }
 
-/// What [`root`] gave.
+/// What a [`root`] gave, or a shield.
 pub(crate) fn of_root<T>(output: Option<T>) -> T {
     match output {
         Some(output) => output,
-        None => unreachable!("nobody has a way to cancel this root"),
+        None => unreachable!("nobody has a way to cancel this scope"),
     }
 }

@@ -166,6 +166,15 @@ impl<T: 'static, F: Future<Output = Option<T>> + 'static, S: Schedule> Cell<F, S
     };
 }
 
+/// Bytes of a future above which it goes into a box of its own before it becomes a task: every function on the way moves it, in a build without optimisation
+/// some thirty times, and each time that takes room on the stack. (Tokio does it above 16 KiB, and 2 KiB in debug builds.)
+const LARGE: usize = 4096;
+
+/// Whether a future is to be put into a box before it is moved any further.
+pub(crate) const fn is_large<F>() -> bool {
+    size_of::<F>() > LARGE
+}
+
 /// What a task is made of, before its home is known.
 pub(crate) trait Make {
     /// What its handle gives.
