@@ -584,26 +584,34 @@ fn large_futures_leave_room_on_the_stack() {
         yield_now().await;
         std::hint::black_box(&kept)[7]
     }
+    const STACK: usize = 1280 * 1024;
     within(|| {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
-            .thread_stack_size(1024 * 1024)
+            .thread_stack_size(STACK)
             .build()
             .expect("a runtime");
-        let inside = runtime.spawn(async {
-            assert_eq!(filch::spawn(large()).await.expect("no panic"), 7);
-            assert_eq!(filch::lane().spawn(large()).await.expect("no panic"), 7);
-            let named = filch::task::Builder::new().name("large").spawn(large());
-            assert_eq!(named.await.expect("no panic"), 7);
-            let group = filch::group(async |group| {
-                let child = group.spawn(async { Ok::<_, String>(large().await) });
-                Ok(child.await.expect("no panic"))
-            });
-            assert_eq!(group.await.expect("no error"), 7);
-            assert_eq!(filch::gather([large()]).await, [7]);
-        });
-        runtime.block_on(inside).expect("no panic");
-        let local = std::thread::Builder::new().stack_size(1024 * 1024).spawn(|| {
+        // Each in a task of its own, for the room in a poll adds up.
+        let tasks = [
+            runtime.spawn(async { filch::spawn(large()).await.expect("no panic") }),
+            runtime.spawn(async { filch::lane().spawn(large()).await.expect("no panic") }),
+            runtime.spawn(async {
+                let named = filch::task::Builder::new().name("large");
+                named.spawn(large()).await.expect("no panic")
+            }),
+            runtime.spawn(async {
+                let group = filch::group(async |group| {
+                    let child = group.spawn(async { Ok::<_, String>(large().await) });
+                    Ok(child.await.expect("no panic"))
+                });
+                group.await.expect("no error")
+            }),
+            runtime.spawn(async { filch::gather([large()]).await[0] }),
+        ];
+        for task in tasks {
+            assert_eq!(runtime.block_on(task).expect("no panic"), 7);
+        }
+        let local = std::thread::Builder::new().stack_size(STACK).spawn(|| {
             let set = filch::task::LocalSet::new();
             let task = set.spawn_local(large());
             assert_eq!(set.block_on(&current(), task).expect("no panic"), 7);
