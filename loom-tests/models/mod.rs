@@ -5,6 +5,7 @@ mod harness;
 
 mod blocking;
 mod breakable;
+mod connections;
 mod crowd;
 mod event;
 mod exchange;

@@ -55,6 +55,8 @@ caught! {
     close_forgets_woken: "CloseForgetsWoken" by "lane::a_wake_beside_the_end_is_waited_for";
     idle_in_silence: "IdleInSilence" by "runtime::the_end_of_the_last_task_is_told";
     spare_leaves_in_silence: "SpareLeavesInSilence" by "pool::a_spare_that_is_sent_home_leaves_nothing_behind";
+    begins_unaborted: "BeginsUnaborted" by "connections::what_begins_beside_an_abort_is_aborted";
+    shut_looks_first: "ShutLooksFirst" by "connections::the_last_connection_or_the_listener_closes_the_server";
     dismiss_blindly: "DismissBlindly" by "spares::a_spare_that_leaves_is_called_again";
     called_late: "CalledLate" by "spares::a_spare_polls_what_a_stuck_worker_waits_for";
     refused_forgotten: "RefusedForgotten" by "spares::a_spare_is_called_beside_the_end";

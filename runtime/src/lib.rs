@@ -27,6 +27,8 @@ mod calls;
 pub mod combine;
 #[cfg(not(loom))]
 mod connect;
+#[allow(dead_code, unreachable_pub, reason = "servers have sockets; the model does without")]
+mod connections;
 mod context;
 mod coop;
 pub mod debug {
@@ -205,8 +207,9 @@ pub mod time {
 #[cfg(not(loom))]
 pub mod net {
     pub use crate::connect::{Connect, ConnectError, connect};
+    pub use crate::connections::Served;
     pub use crate::send_file::send_file;
-    pub use crate::serve::{Serve, Served, ServerHandle, serve};
+    pub use crate::serve::{Serve, ServerHandle, serve};
     pub use filch_io::net::*;
 }
 

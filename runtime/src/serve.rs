@@ -4,31 +4,24 @@
 //! nothing is accepted any more, and for those that it cancels because it is closed, cancelled or dropped (see `scope/driven.rs`). What a [`ServerHandle`] can do goes
 //! past the server's future, so it works whoever polls that, or drops it.
 
+use crate::connections::{BackOff, Connection, Connections, Served};
 use crate::coop;
 use crate::handle::Handle;
 use crate::scope::driven::Driven;
-use crate::scope::node::{Kind, Node, Payload};
+use crate::scope::node::{Kind, Node};
 use crate::scope::{self, Reason, ReasonKind};
-use crate::shim::{Mutex, catch_unwind, drop_quietly};
-use crate::sync::Event;
-use crate::task::cold::{Cold, Family};
-use crate::task::join::AbortHandle;
+use crate::task::cold::Cold;
 use crate::task::raw;
 use filch_io::net::{AcceptError, Listener};
-use filch_timer::{Sleep, sleep, timeout};
-use std::collections::BTreeMap;
+use filch_timer::timeout;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::panic::Location;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-
-/// Before the next attempt to accept, when the system has no descriptor or no memory for a connection; the end of one of the server's own ends the wait, too.
-/// (asyncio waits for 1 s, Go from 5 ms up to 1 s.)
-const BACK_OFF: Duration = Duration::from_millis(100);
 
 /// Serves each connection of a listener with a task of its own, until the server is closed.
 ///
@@ -79,17 +72,10 @@ where
     H: Fn(L::Stream, L::Addr) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let shared = Arc::new(Shared {
-        state: Mutex::new(State {
-            open: true,
-            ..State::default()
-        }),
-        closed: Event::new(),
-    });
     Serve {
         open: Open {
             listener: Some(listener),
-            shared,
+            connections: Connections::new(),
         },
         handler,
         limit: usize::MAX,
@@ -122,7 +108,7 @@ impl<L: Listener, H> Serve<L, H> {
     /// A way to close the server, and to look at it.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle {
-            shared: self.open.shared.clone(),
+            connections: self.open.connections.clone(),
         }
     }
 
@@ -162,29 +148,10 @@ impl<L: Listener, H> fmt::Debug for Serve<L, H> {
     }
 }
 
-/// What a server has done.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Served {
-    connections: u64,
-    panicked: u64,
-}
-
-impl Served {
-    /// How many connections had a handler.
-    pub fn connections(&self) -> u64 {
-        self.connections
-    }
-
-    /// How many of these ended by a panic.
-    pub fn panicked(&self) -> u64 {
-        self.panicked
-    }
-}
-
 /// A way to close a server, and to look at it, from any thread. From [`Serve::handle`]. Dropping it means nothing.
 #[derive(Clone)]
 pub struct ServerHandle {
-    shared: Arc<Shared>,
+    connections: Arc<Connections>,
 }
 
 impl ServerHandle {
@@ -192,7 +159,7 @@ impl ServerHandle {
     ///
     /// After this has returned, no connection is taken that was not taken before: one that comes out of the listener's queue in that moment is closed.
     pub fn stop_accepting(&self) {
-        self.shared.stop();
+        self.connections.stop();
     }
 
     /// Accepts no more, and asks the connections to end: they are [cancelled](mod@crate::scope). Those that are left after `grace` are [aborted](Self::abort).
@@ -202,14 +169,14 @@ impl ServerHandle {
     #[track_caller]
     pub fn close(&self, grace: Duration) {
         let reason = closing(Location::caller());
-        let began = self.shared.stop();
-        self.shared.cancel(reason);
+        let began = self.connections.stop();
+        self.connections.cancel(reason);
         let Some(runtime) = began else { return };
-        let shared = self.shared.clone();
+        let connections = self.connections.clone();
         // A task beside the server, which would be in nobody's way if it were forgotten: it ends with the server.
         runtime.spawn(async move {
-            if timeout(grace, shared.closed.wait()).await.is_err() {
-                shared.abort();
+            if timeout(grace, connections.closed().wait()).await.is_err() {
+                connections.abort();
             }
         });
     }
@@ -221,9 +188,9 @@ impl ServerHandle {
     #[track_caller]
     pub fn abort(&self) {
         let reason = closing(Location::caller());
-        self.shared.stop();
-        self.shared.abort();
-        self.shared.cancel(reason);
+        self.connections.stop();
+        self.connections.abort();
+        self.connections.cancel(reason);
     }
 
     /// Waits until the server accepts no more, its listener is closed, and no connection is left: whether that has come about already or is still to come, and whoever brings it about.
@@ -232,12 +199,12 @@ impl ServerHandle {
     ///
     /// Nothing is lost if the wait is dropped.
     pub async fn closed(&self) {
-        self.shared.closed.wait().await;
+        self.connections.closed().wait().await;
     }
 
     /// How many connections there are now.
     pub fn connections(&self) -> usize {
-        self.shared.state.lock().live.len()
+        self.connections.count()
     }
 }
 
@@ -249,210 +216,23 @@ impl fmt::Debug for ServerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerHandle")
             .field("connections", &self.connections())
-            .field("closed", &self.shared.closed.is_set())
+            .field("closed", &self.connections.closed().is_set())
             .finish_non_exhaustive()
-    }
-}
-
-/// What the server, its connections and its handles share.
-struct Shared {
-    state: Mutex<State>,
-    /// Set once: the listener is gone, and so is the last connection.
-    closed: Event,
-}
-
-#[derive(Default)]
-struct State {
-    /// The listener is there.
-    open: bool,
-    /// No connection is taken any more.
-    stopping: bool,
-    /// Connections are aborted, those that begin meanwhile, too.
-    aborted: bool,
-    /// Why the server closes, if that was said before it began.
-    early: Option<Reason>,
-    /// The server's scope and its runtime, from its first poll on.
-    begun: Option<(Arc<Node>, Handle)>,
-    /// The connections, with the means to abort them as soon as their tasks exist.
-    live: BTreeMap<u64, Option<AbortHandle>>,
-    served: Served,
-    /// Of the server, which accepts or waits.
-    waker: Option<Waker>,
-    /// How many connections have ended.
-    ends: u64,
-    /// The end of a connection is what the server waits for. Whoever ends takes it down and wakes.
-    wants_end: bool,
-}
-
-impl Shared {
-    /// The server begins, inside of `node`.
-    fn begin(&self, node: &Arc<Node>, runtime: &Handle) {
-        let early = {
-            let mut state = self.state.lock();
-            state.begun = Some((node.clone(), runtime.clone()));
-            state.early.take()
-        };
-        if let Some(reason) = early {
-            node.cancel(reason, coop::current_key());
-        }
-    }
-
-    /// No connection is taken any more. Gives the runtime, if the server has begun and is not closed.
-    fn stop(&self) -> Option<Handle> {
-        let (waker, runtime) = {
-            let mut state = self.state.lock();
-            state.stopping = true;
-            let runtime = state.begun.as_ref().map(|(_, runtime)| runtime.clone());
-            (
-                state.waker.take(),
-                runtime.filter(|_| state.open || !state.live.is_empty()),
-            )
-        };
-        wake(waker);
-        runtime
-    }
-
-    /// Cancels the connections, and the server.
-    fn cancel(&self, reason: Reason) {
-        let node = {
-            let mut state = self.state.lock();
-            match &state.begun {
-                Some((node, _)) => node.clone(),
-                None => {
-                    let old = state.early.replace(reason);
-                    drop(state);
-                    drop(old);
-                    return;
-                }
-            }
-        };
-        node.cancel(reason, coop::current_key());
-    }
-
-    fn abort(&self) {
-        let live: Vec<_> = {
-            let mut state = self.state.lock();
-            state.aborted = true;
-            state.live.values().flatten().cloned().collect()
-        };
-        live.iter().for_each(AbortHandle::abort);
-    }
-
-    /// Whether a connection may be accepted now: `None` if none ever will. `back_off`: what the server waits for before it tries again.
-    fn poll_turn(&self, limit: usize, back_off: &mut Option<BackOff>, cx: &mut Context<'_>) -> Poll<Option<()>> {
-        let waker = cx.waker().clone();
-        let (old, full, ends) = {
-            let mut state = self.state.lock();
-            if state.stopping {
-                return Poll::Ready(None);
-            }
-            let full = state.live.len() >= limit;
-            state.wants_end = full || back_off.is_some();
-            (state.waker.replace(waker), full, state.ends)
-        };
-        drop(old);
-        if full {
-            return Poll::Pending;
-        }
-        if let Some(waits) = back_off {
-            if waits.ends == ends {
-                ready!(waits.sleep.as_mut().poll(cx));
-            }
-            *back_off = None;
-        }
-        Poll::Ready(Some(()))
-    }
-
-    /// A connection is there: its number, unless none is taken any more.
-    fn admit(&self) -> Option<u64> {
-        let mut state = self.state.lock();
-        if state.stopping {
-            return None;
-        }
-        let number = state.served.connections;
-        state.served.connections += 1;
-        state.live.insert(number, None);
-        Some(number)
-    }
-
-    /// Its task is there.
-    fn keep(&self, number: u64, task: AbortHandle) {
-        let surplus = {
-            let mut state = self.state.lock();
-            let aborted = state.aborted;
-            match state.live.get_mut(&number) {
-                // It comes too late for whoever aborted all of them.
-                Some(_) if aborted => Some(task),
-                Some(place) => place.replace(task),
-                // It has ended already.
-                None => Some(task),
-            }
-        };
-        if let Some(task) = surplus {
-            task.abort();
-        }
-    }
-
-    /// It has ended.
-    fn ended(&self, number: u64) {
-        let (task, waker, last) = {
-            let mut state = self.state.lock();
-            let task = state.live.remove(&number);
-            state.ends += 1;
-            let waker = match std::mem::take(&mut state.wants_end) {
-                true => state.waker.take(),
-                false => None,
-            };
-            (task, waker, !state.open && state.live.is_empty())
-        };
-        drop(task);
-        wake(waker);
-        if last {
-            self.closed.set();
-        }
-    }
-
-    /// The listener is gone.
-    fn shut(&self) {
-        let (waker, last) = {
-            let mut state = self.state.lock();
-            state.open = false;
-            state.stopping = true;
-            (state.waker.take(), state.live.is_empty())
-        };
-        drop(waker);
-        if last {
-            self.closed.set();
-        }
-    }
-}
-
-/// A foreign waker may panic: that is no affair of who ends, or closes.
-fn wake(waker: Option<Waker>) {
-    if let Err(payload) = catch_unwind(|| waker.map(Waker::wake)) {
-        drop_quietly(payload);
     }
 }
 
 /// The listener, as long as it is there.
 struct Open<L> {
     listener: Option<L>,
-    shared: Arc<Shared>,
+    connections: Arc<Connections>,
 }
 
 impl<L> Drop for Open<L> {
     fn drop(&mut self) {
         // First the socket: whoever waits for the end of the server may want its address.
         self.listener = None;
-        self.shared.shut();
+        self.connections.shut();
     }
-}
-
-/// What a server waits for when it lacks the means to accept: its time, or the end of a connection.
-struct BackOff {
-    sleep: Pin<Box<Sleep>>,
-    /// How many had ended before.
-    ends: u64,
 }
 
 /// The body of the server's scope.
@@ -474,8 +254,8 @@ where
 {
     let runtime = Handle::current();
     let node = Node::new(scope::current(), Kind::Scope, None);
-    let (shared, location) = (server.open.shared.clone(), server.location);
-    shared.begin(&node, &runtime);
+    let (connections, location) = (server.open.connections.clone(), server.location);
+    connections.begin(&node, &runtime);
     let mut accepting = Accepting {
         open: server.open,
         handler: Arc::new(server.handler),
@@ -489,7 +269,7 @@ where
     match Driven::at(node, location, body).await {
         Some(Err(error)) => Err(error),
         // Without a value it was closed while it waited.
-        Some(Ok(())) | None => Ok(shared.state.lock().served),
+        Some(Ok(())) | None => Ok(connections.served()),
     }
 }
 
@@ -502,7 +282,7 @@ where
     /// Accepts until it is told to stop, or cannot.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
-            let turn = self.open.shared.poll_turn(self.limit, &mut self.back_off, cx);
+            let turn = self.open.connections.poll_turn(self.limit, &mut self.back_off, cx);
             let (Some(()), Some(listener)) = (ready!(turn), &self.open.listener) else {
                 return Poll::Ready(Ok(()));
             };
@@ -511,10 +291,7 @@ where
                 Err(error) => match AcceptError::of(&error) {
                     AcceptError::Lost => {}
                     AcceptError::Scarce => {
-                        self.back_off = Some(BackOff {
-                            sleep: Box::pin(sleep(BACK_OFF)),
-                            ends: self.open.shared.state.lock().ends,
-                        });
+                        self.back_off = Some(self.open.connections.back_off());
                     }
                     _ => {
                         let reason = Reason::new(ReasonKind::Failure, None, raw::current_id(), self.location);
@@ -531,10 +308,10 @@ where
         if self.node.is_cancelled() {
             return;
         }
-        let shared = &self.open.shared;
-        let Some(number) = shared.admit() else { return };
+        let connections = &self.open.connections;
+        let Some(number) = connections.admit() else { return };
         let family = Arc::new(Connection {
-            shared: shared.clone(),
+            connections: connections.clone(),
             node: self.node.clone(),
             number,
         });
@@ -549,28 +326,6 @@ where
         let task = self
             .runtime
             .spawn_child(child, Box::new(Cold::new(Some(family))), self.location);
-        shared.keep(number, task.abort_handle());
-    }
-}
-
-/// The family of one connection.
-struct Connection {
-    shared: Arc<Shared>,
-    node: Arc<Node>,
-    number: u64,
-}
-
-impl Family for Connection {
-    fn panicked(&self, payload: Payload) {
-        self.shared.state.lock().served.panicked += 1;
-        drop_quietly(payload);
-    }
-
-    fn ended(&self) {
-        self.shared.ended(self.number);
-    }
-
-    fn node(&self) -> &Arc<Node> {
-        &self.node
+        connections.keep(number, task.abort_handle());
     }
 }

@@ -509,6 +509,10 @@ pub(crate) enum Bug {
     RefusedForgotten,
     /// A worker that is back parks without taking back the call for help that was made for it.
     OwnCallKept,
+    /// A connection that begins while its server is aborted goes on.
+    BeginsUnaborted,
+    /// The end of a listener looks for connections before it says that there will be no more.
+    ShutLooksFirst,
     /// A worker parks without a look at the gate.
     GateNoRecheck,
     /// Whoever closes the gate does not wait for those inside.

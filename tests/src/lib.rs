@@ -6,6 +6,7 @@
 use filch::runtime::{Builder, Runtime};
 use std::any::Any;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::panic::Location;
 use std::pin::Pin;
 use std::process::{Command, Output};
@@ -28,11 +29,6 @@ const CHILD: &str = "FILCH_TEST_CHILD";
 /// If `f` panics or hangs.
 #[track_caller]
 pub fn within<R: Send + 'static>(f: impl FnOnce() -> R + Send + 'static) -> R {
-    within_at_most(PATIENCE, f)
-}
-
-#[track_caller]
-fn within_at_most<R: Send + 'static>(patience: Duration, f: impl FnOnce() -> R + Send + 'static) -> R {
     let (sender, receiver) = channel();
     let thread = std::thread::Builder::new().name("test-body".into()).spawn(move || {
         let result = f();
@@ -41,8 +37,8 @@ fn within_at_most<R: Send + 'static>(patience: Duration, f: impl FnOnce() -> R +
         result
     });
     let thread = thread.expect("a thread for the test");
-    if let Err(RecvTimeoutError::Timeout) = receiver.recv_timeout(patience) {
-        panic!("this hangs: it has not ended within {patience:?}");
+    if let Err(RecvTimeoutError::Timeout) = receiver.recv_timeout(PATIENCE) {
+        panic!("this hangs: it has not ended within {PATIENCE:?}");
     }
     match thread.join() {
         Ok(result) => result,
@@ -387,26 +383,39 @@ where
     Fut: Future<Output = ()>,
 {
     let seeds = std::env::var("FILCH_SEEDS").map_or(SEEDS, |seeds| seeds.parse().expect("FILCH_SEEDS is a number"));
-    within_at_most(PATIENCE * 10, move || {
+    let (sender, places) = channel();
+    let body = move || {
+        let place = |name: String, runtime: io::Result<Runtime>| {
+            // The test listens until this thread has ended, or hangs.
+            let _ = sender.send(name.clone());
+            place(&name, || runtime.expect("a runtime").block_on(behaviour()));
+        };
         for workers in [1, 2, 4, 8] {
             let mut builder = Builder::new_multi_thread();
             let runtime = builder.worker_threads(workers).start_paused(true).build();
-            place(&format!("{workers} workers"), || {
-                runtime.expect("a runtime").block_on(behaviour());
-            });
+            place(format!("{workers} workers"), runtime);
         }
         let runtime = Builder::new_current_thread().start_paused(true).build();
-        place("one thread", || runtime.expect("a runtime").block_on(behaviour()));
+        place("one thread".into(), runtime);
         for seed in 0..seeds {
-            let runtime = Builder::new_multi_thread()
-                .worker_threads(4)
-                .deterministic(seed)
-                .build();
-            place(&format!("seed {seed}"), || {
-                runtime.expect("a runtime").block_on(behaviour())
-            });
+            let mut builder = Builder::new_multi_thread();
+            let runtime = builder.worker_threads(4).deterministic(seed).build();
+            place(format!("seed {seed}"), runtime);
         }
-    });
+    };
+    let thread = std::thread::Builder::new().name("test-body".into()).spawn(body);
+    let thread = thread.expect("a thread for the test");
+    let mut now = "nothing yet".to_owned();
+    loop {
+        match places.recv_timeout(PATIENCE) {
+            Ok(place) => now = place,
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => panic!("this hangs with {now}: it has not ended within {PATIENCE:?}"),
+        }
+    }
+    if let Err(payload) = thread.join() {
+        std::panic::resume_unwind(payload);
+    }
 }
 
 /// Says where a panic happened.

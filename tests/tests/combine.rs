@@ -469,6 +469,21 @@ fn a_race_has_one_winner() {
     });
 }
 
+/// Others that give a value when the winner cancels them come too late.
+#[test]
+fn who_ends_by_the_winners_cancel_has_not_won() {
+    everywhere(|| async {
+        let winner = filch::race((0..3).map(|n| async move {
+            match n {
+                1 => sleep(ms(1)).await,
+                _ => drop(filch::cancelled().await),
+            }
+            n
+        }));
+        assert_eq!(winner.await, 1);
+    });
+}
+
 #[test]
 fn a_race_can_end_by_a_panic() {
     everywhere(|| async {

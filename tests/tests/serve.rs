@@ -341,6 +341,8 @@ fn the_end_is_seen_in_whatever_order_it_comes_about() {
                         while ends.connections() > 0 {
                             sleep(MS).await;
                         }
+                        // It accepts.
+                        assert!(poll_once(pin!(ends.closed())).await.is_pending());
                     }
                     ends.stop_accepting();
                 });
