@@ -106,23 +106,46 @@ pub(crate) fn charge(cx: &mut Context<'_>) -> Poll<()> {
     }
 }
 
+/// Whether the task has used up its budget.
+#[inline]
+fn is_used_up() -> bool {
+    CURRENT
+        .try_with(|current| current.budget.get())
+        .is_ok_and(|left| left == 0)
+}
+
+/// Charges one unit for what was done.
+#[inline]
+fn spend() {
+    // What was done may have used up the rest by itself.
+    let _ = CURRENT.try_with(|current| match current.budget.get() {
+        0 | UNLIMITED => {}
+        left => current.budget.set(left - 1),
+    });
+}
+
 /// Polls an operation that may have to wait, and charges one unit if it is ready. If the budget is used up it is not asked; the task is woken already.
 ///
 /// An operation that has to wait costs nothing: there is no refund.
 #[inline]
 pub(crate) fn poll_charged<R>(cx: &mut Context<'_>, operation: impl FnOnce(&mut Context<'_>) -> Poll<R>) -> Poll<R> {
-    if CURRENT
-        .try_with(|current| current.budget.get())
-        .is_ok_and(|left| left == 0)
-    {
+    if is_used_up() {
         cx.waker().wake_by_ref();
         return Poll::Pending;
     }
     let output = ready!(operation(cx));
-    // The operation may have used up the rest by itself; it is ready all the same.
-    let _ = CURRENT.try_with(|current| match current.budget.get() {
-        0 | UNLIMITED => {}
-        left => current.budget.set(left - 1),
-    });
+    spend();
     Poll::Ready(output)
+}
+
+/// What an operation gives without a wait, charged one unit; `None` if it gives nothing or the budget is used up: then it is to be polled.
+#[inline]
+#[allow(dead_code, reason = "the locks that ask first come with tokio-sync")]
+pub(crate) fn charged_at_once<R>(operation: impl FnOnce() -> Option<R>) -> Option<R> {
+    if is_used_up() {
+        return None;
+    }
+    let output = operation()?;
+    spend();
+    Some(output)
 }

@@ -1153,39 +1153,260 @@ fn locks_of_every_kind_are_watched() {
             // Whoever waits for a condition has given the lock up, and takes it again.
             let changed = Arc::new(Condition::new());
             let (other, waits) = (mutex.clone(), changed.clone());
+            let line = line!() + 1;
             let waiter = filch::spawn(async move { waits.wait_owned(other.lock_owned().await).await });
             while !waiter.is_finished() {
                 changed.notify_one();
                 task::yield_now().await;
             }
             let guard = waiter.await.unwrap();
-            let report = hold(&seen, guard, mutex.clone().lock_owned()).await;
-            assert!(report.place().unwrap().file().ends_with("condition.rs"), "{report}");
+            is_here(&hold(&seen, guard, mutex.clone().lock_owned()).await, line);
+        });
+    });
+}
+
+/// Holds what `take` gives across waits, until that is reported and for long after it; nobody waits for it. Gives the one report, which names a line from
+/// `line` on, or a few behind it.
+async fn held_across_waits<G>(seen: &Seen, line: u32, take: impl Future<Output = G>) -> Report {
+    lock(seen).clear();
+    let guard = take.await;
+    reported(seen).await;
+    filch::time::sleep(LIMIT * 20).await;
+    drop(guard);
+    let reports = lock(seen).clone();
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert_eq!(reports[0].kind(), ReportKind::LongLock);
+    let place = reports[0].place().unwrap();
+    assert!(
+        place.file().ends_with("debug.rs") && (line..line + 6).contains(&place.line()),
+        "{reports:?}"
+    );
+    assert!(reports[0].elapsed().unwrap() >= LIMIT);
+    reports[0].clone()
+}
+
+#[test]
+fn a_lock_that_is_held_across_waits_is_reported_though_nobody_waits() {
+    within(|| {
+        let (runtime, seen) = watching_locks(2);
+        let inside = seen.clone();
+        let body = async move {
+            let mutex = filch::sync::Mutex::new(0);
+            let mut reports = vec![held_across_waits(&inside, line!(), mutex.lock()).await];
+            let lock = filch::sync::RwLock::new(0);
+            reports.push(held_across_waits(&inside, line!(), lock.read()).await);
+            reports.push(held_across_waits(&inside, line!(), lock.write()).await);
+            // A lock in a lock of another kind may stand at the same place.
+            let both = filch::sync::Mutex::new(filch::sync::RwLock::new(0));
+            let outer = both.try_lock().unwrap();
+            reports.push(held_across_waits(&inside, line!() - 1, async {}).await);
+            drop(outer);
+            reports
+        };
+        let task = task::Builder::new().name("holder").spawn_on(body, runtime.handle());
+        let (id, place) = (task.id(), task.location());
+        let reports = runtime.block_on(task).unwrap();
+        for (report, what) in reports
+            .iter()
+            .zip(["the mutex", "the read lock", "the write lock", "the mutex"])
+        {
+            assert_eq!((report.task(), report.name()), (Some(id), Some("holder")));
+            let begin = format!("{what} that task {id} \"holder\", spawned at {place}, took at");
+            assert!(report.message().starts_with(&begin), "{report}");
+            assert!(report.message().ends_with("; nobody waits for it"), "{report}");
+        }
+        // The future of `block_on` holds locks as tasks do.
+        let mutex = filch::sync::Mutex::new(0);
+        let report = runtime.block_on(held_across_waits(&seen, line!(), mutex.lock()));
+        assert!(report.message().contains("the future of `block_on` at"), "{report}");
+    });
+}
+
+#[test]
+fn a_lock_is_held_by_who_took_it_wherever_the_guard_goes() {
+    within(|| {
+        let (runtime, seen) = watching_locks(2);
+        let mutex = Arc::new(filch::sync::Mutex::new(0));
+        let line = line!() + 1;
+        let takes = async move { mutex.lock_owned().await };
+        let takes = task::Builder::new().name("took it").spawn_on(takes, runtime.handle());
+        let id = takes.id();
+        let report = runtime.block_on(held_across_waits(&seen, line, takes));
+        assert_eq!((report.task(), report.name()), (Some(id), Some("took it")));
+    });
+}
+
+#[test]
+fn other_guards_of_a_lock_keep_its_hold() {
+    use filch::sync::*;
+    within(|| {
+        let (runtime, seen) = watching_locks(1);
+        runtime.block_on(async {
+            let mutex = Arc::new(Mutex::new((1, 2)));
+            held_across_waits(&seen, line!(), async {
+                MutexGuard::map(mutex.lock().await, |both| &mut both.0)
+            })
+            .await;
+            held_across_waits(&seen, line!(), async {
+                let guard = MutexGuard::try_map(mutex.lock().await, |both| Some(&mut both.0)).unwrap();
+                MappedMutexGuard::try_map(guard, |_| None::<&mut u8>).unwrap_err()
+            })
+            .await;
+            held_across_waits(&seen, line!(), async {
+                let guard =
+                    OwnedMutexGuard::try_map(mutex.clone().lock_owned().await, |_| None::<&mut u8>).unwrap_err();
+                OwnedMappedMutexGuard::map(OwnedMutexGuard::map(guard, |both| &mut both.0), |one| one)
+            })
+            .await;
+            let lock = Arc::new(RwLock::new((1, 2)));
+            held_across_waits(&seen, line!(), async { lock.write().await.downgrade() }).await;
+            held_across_waits(&seen, line!(), async {
+                let guard = RwLockWriteGuard::into_mapped(lock.write().await);
+                RwLockMappedWriteGuard::map(guard, |both| &mut both.1)
+            })
+            .await;
+            held_across_waits(&seen, line!(), async {
+                let guard = OwnedRwLockWriteGuard::downgrade_map(lock.clone().write_owned().await, |both| &both.0);
+                OwnedRwLockReadGuard::map(guard, |one| one)
+            })
+            .await;
+            // All of it has ended.
+            assert!(mutex.try_lock().is_ok() && lock.try_write().is_ok());
+            lock_and_release(&mutex, &lock).await;
+            lock_of(&seen).clear();
+            filch::time::sleep(LIMIT * 20).await;
+            assert_eq!(lock_of(&seen).len(), 0, "{seen:?}");
+        });
+    });
+
+    /// All in one poll: what lasts longer in the end is a hold that has no end.
+    async fn lock_and_release(mutex: &Arc<Mutex<(u8, u8)>>, lock: &Arc<RwLock<(u8, u8)>>) {
+        drop(mutex.lock().await);
+        drop(mutex.clone().lock_owned().await);
+        drop(mutex.try_lock());
+        drop(MutexGuard::map(mutex.lock().await, |both| &mut both.0));
+        drop(lock.read().await);
+        drop(lock.write().await);
+        drop(lock.clone().write_owned().await.downgrade());
+        drop(OwnedRwLockWriteGuard::into_mapped(lock.clone().write_owned().await));
+        let semaphore = Semaphore::new(3);
+        let mut permit = semaphore.acquire_many(2).await.unwrap();
+        drop(permit.split(1));
+        permit.merge(semaphore.acquire().await.unwrap());
+    }
+
+    fn lock_of(seen: &Seen) -> std::sync::MutexGuard<'_, Vec<Report>> {
+        lock(seen)
+    }
+}
+
+#[test]
+fn a_lock_that_is_held_in_one_poll_is_that_polls_affair() {
+    within(|| {
+        let mut builder = Builder::new_multi_thread();
+        let seen = debug(builder.worker_threads(2).long_lock(LIMIT), LIMIT);
+        let (runtime, inside) = (builder.build().unwrap(), seen.clone());
+        let body = async move {
+            let mutex = filch::sync::Mutex::new(0);
+            let guard = mutex.lock().await;
+            stuck_until_reported(&inside, Some("slow"));
+            std::thread::sleep(LIMIT * 20);
+            drop(guard);
+        };
+        runtime.block_on(slow().spawn_on(body, runtime.handle())).unwrap();
+        drop(runtime);
+        assert_eq!(of_kind(&seen, ReportKind::SlowPoll).len(), 1, "{seen:?}");
+        assert_eq!(of_kind(&seen, ReportKind::LongLock).len(), 0, "{seen:?}");
+    });
+}
+
+#[test]
+fn a_lock_that_is_held_in_time_is_not_reported() {
+    within(|| {
+        let mut builder = Builder::new_multi_thread();
+        let seen = debug(builder.worker_threads(2).long_lock(NEVER), NEVER);
+        let mut other = Builder::new_multi_thread();
+        let never = debug(other.worker_threads(1).long_lock(LIMIT), NEVER);
+        let other = other.build().unwrap();
+        builder.build().unwrap().block_on(async {
+            let mutex = filch::sync::Mutex::new(0);
+            let guard = mutex.lock().await;
+            filch::time::sleep(LIMIT * 20).await;
+            drop(guard);
+        });
+        drop(other);
+        assert_eq!(lock(&seen).len(), 0, "{seen:?}");
+        // Somebody else's runtime has a limit of its own.
+        assert_eq!(lock(&never).len(), 0, "{never:?}");
+    });
+}
+
+#[test]
+fn a_permit_is_reported_when_somebody_misses_it() {
+    use filch::sync::Semaphore;
+    within(|| {
+        let (runtime, seen) = watching_locks(2);
+        runtime.block_on(async {
+            let semaphore = Arc::new(Semaphore::new(3));
+            let line = line!() + 1;
+            let mut first = semaphore.acquire_many(2).await.unwrap();
+            let second = semaphore.clone().try_acquire_owned().unwrap();
+            let part = first.split(1).unwrap();
+            // As long as nobody waits they may be held.
+            filch::time::sleep(LIMIT * 20).await;
+            assert_eq!(lock(&seen).len(), 0, "{seen:?}");
+            let other = semaphore.clone();
+            let waiter = task::Builder::new().name("waiter");
+            let waiter = waiter.spawn(async move { other.acquire_owned().await.unwrap() });
+            reported(&seen).await;
+            filch::time::sleep(LIMIT * 20).await;
+            let reports = lock(&seen).clone();
+            assert_eq!(reports.len(), 1, "{reports:?}");
+            assert_eq!(reports[0].kind(), ReportKind::LongLock);
+            assert_eq!(reports[0].place().unwrap().line(), line, "{reports:?}");
+            let message = reports[0].message();
+            assert!(
+                message.contains("the semaphore's permit that the future of `block_on`"),
+                "{message}"
+            );
+            assert!(message.contains("(2 more are held)"), "{message}");
+            assert!(
+                message.contains("\"waiter\"") && message.contains("waits for it at"),
+                "{message}"
+            );
+            // What was told of is not told of again, whoever waits next.
+            drop((part, second));
+            drop(waiter.await.unwrap());
+            let other = semaphore.clone();
+            let waiter = filch::spawn(async move { drop(other.acquire_many(3).await.unwrap()) });
+            filch::time::sleep(LIMIT * 20).await;
+            assert_eq!(lock(&seen).len(), 1, "{seen:?}");
+            first.merge(semaphore.acquire_many(0).await.unwrap());
+            drop(first);
+            waiter.await.unwrap();
         });
     });
 }
 
 #[test]
-fn a_lock_that_nobody_waits_for_may_be_held() {
+fn a_forgotten_permit_is_held_by_nobody() {
+    use filch::sync::Semaphore;
     within(|| {
         let (runtime, seen) = watching_locks(2);
         runtime.block_on(async {
-            let mutex = Arc::new(filch::sync::Mutex::new(0));
-            let guard = mutex.lock().await;
-            filch::time::sleep(LIMIT * 10).await;
+            let semaphore = Arc::new(Semaphore::new(3));
+            semaphore.acquire().await.unwrap().forget();
+            semaphore.clone().acquire_owned().await.unwrap().forget();
+            let mut permit = semaphore.acquire().await.unwrap();
+            permit.merge(semaphore.acquire_many(0).await.unwrap());
+            permit.forget();
+            let other = semaphore.clone();
+            let waiter = filch::spawn(async move { drop(other.acquire().await.unwrap()) });
+            filch::time::sleep(LIMIT * 20).await;
             assert_eq!(lock(&seen).len(), 0, "{seen:?}");
-            // A wait that is given up is none.
-            let mut wait = Box::pin(mutex.lock());
-            assert!(filch_tests::poll_once(wait.as_mut()).await.is_pending());
-            drop(wait);
-            // (A busy machine may have taken its time between the two.)
-            filch::time::sleep(LIMIT).await;
-            lock(&seen).clear();
-            filch::time::sleep(LIMIT * 10).await;
-            drop(guard);
+            semaphore.add_permits(1);
+            waiter.await.unwrap();
         });
-        drop(runtime);
-        assert_eq!(lock(&seen).len(), 0, "{seen:?}");
     });
 }
 

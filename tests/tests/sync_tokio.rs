@@ -468,28 +468,180 @@ fn owned_permits_give_their_sender_back() {
     });
 }
 
-/// A guard knows crate tokio's lock inside of ours, and a permit crate tokio's semaphore.
-#[test]
-fn guards_know_the_lock_inside() {
-    filch_tests::current().block_on(async {
-        let mutex = Arc::new(Mutex::new(1));
-        let guard = mutex.lock().await;
-        let inner: &tokio::sync::Mutex<i32> = tokio::sync::MutexGuard::mutex(&guard);
-        assert!(inner.try_lock().is_err());
-        drop(guard);
-        let guard = mutex.clone().lock_owned().await;
-        let inner: &Arc<tokio::sync::Mutex<i32>> = tokio::sync::OwnedMutexGuard::mutex(&guard);
-        assert!(inner.try_lock().is_err() && mutex.try_lock().is_err());
-        let lock = Arc::new(RwLock::new(1));
-        let guard = lock.clone().read_owned().await;
-        let inner: &Arc<tokio::sync::RwLock<i32>> = tokio::sync::OwnedRwLockReadGuard::rwlock(&guard);
-        assert!(inner.try_write().is_err());
-        let semaphore = Arc::new(Semaphore::new(1));
-        let permit = semaphore.clone().acquire_owned().await.expect("open");
-        let inner: &Arc<tokio::sync::Semaphore> = permit.semaphore();
-        assert_eq!(inner.available_permits(), 0);
-    });
+/// What guards and permits do: the same code with filch's types and with crate tokio's.
+macro_rules! guards {
+    ($name:ident, $($sync:ident)::+) => {
+        #[test]
+        fn $name() {
+            use $($sync)::+::{
+                MappedMutexGuard, Mutex, MutexGuard, OwnedMappedMutexGuard, OwnedMutexGuard, OwnedRwLockMappedWriteGuard,
+                OwnedRwLockReadGuard, OwnedRwLockWriteGuard, OwnedSemaphorePermit, RwLock, RwLockMappedWriteGuard,
+                RwLockReadGuard, RwLockWriteGuard, Semaphore, SemaphorePermit,
+            };
+            type Both = (u8, [u8; 2]);
+
+            fn text(shown: impl std::fmt::Debug + std::fmt::Display) -> String {
+                format!("{shown:?} {shown}")
+            }
+
+            async fn of_mutex(mutex: &Mutex<Both>) {
+                let mut guard: MutexGuard<'_, Both> = mutex.lock().await;
+                guard.0 += 1;
+                assert_eq!(format!("{guard:?}"), "(2, [2, 3])");
+                let inside: &Mutex<Both> = MutexGuard::mutex(&guard);
+                assert!(std::ptr::eq(inside, mutex) && inside.try_lock().is_err());
+                let guard = MutexGuard::try_map(guard, |_| None::<&mut u8>).expect_err("there is none");
+                let guard: MappedMutexGuard<'_, [u8]> = MutexGuard::map(guard, |both| &mut both.1[..]);
+                let guard = MappedMutexGuard::try_map(guard, |_| None::<&mut u8>).expect_err("there is none");
+                let mut guard = MappedMutexGuard::map(guard, |slice| &mut slice[1]);
+                *guard += 1;
+                assert_eq!(text(guard), "4 4");
+                let guard = MutexGuard::try_map(mutex.lock().await, |both| Some(&mut both.1[..])).expect("there is one");
+                let guard = MappedMutexGuard::try_map(guard, |slice| slice.first_mut()).expect("there is one");
+                assert_eq!(*guard, 2);
+                assert!(mutex.try_lock().is_err());
+            }
+
+            async fn of_owned_mutex(mutex: Arc<Mutex<Both>>) {
+                let mut guard: OwnedMutexGuard<Both> = mutex.clone().lock_owned().await;
+                guard.0 += 1;
+                assert_eq!(format!("{guard:?}"), "(3, [2, 4])");
+                let inside: &Arc<Mutex<Both>> = OwnedMutexGuard::mutex(&guard);
+                assert!(Arc::ptr_eq(inside, &mutex) && mutex.try_lock_owned().is_err());
+                let mutex = inside.clone();
+                let guard = OwnedMutexGuard::try_map(guard, |_| None::<&mut u8>).expect_err("there is none");
+                let guard: OwnedMappedMutexGuard<Both, [u8]> = OwnedMutexGuard::map(guard, |both| &mut both.1[..]);
+                let guard = OwnedMappedMutexGuard::try_map(guard, |_| None::<&mut u8>).expect_err("there is none");
+                let mut guard = OwnedMappedMutexGuard::map(guard, |slice| &mut slice[1]);
+                *guard += 1;
+                assert_eq!(text(guard), "5 5");
+                let guard = mutex.clone().try_lock_owned().expect("it is free");
+                let guard = OwnedMutexGuard::try_map(guard, |both| Some(&mut both.1[..])).expect("there is one");
+                let guard = OwnedMappedMutexGuard::try_map(guard, |slice| slice.first_mut()).expect("there is one");
+                assert_eq!(*guard, 2);
+                drop(guard);
+                assert_eq!(Arc::into_inner(mutex).expect("nobody has it any more").into_inner(), (3, [2, 5]));
+            }
+
+            async fn of_lock(lock: &RwLock<Both>) {
+                let guard: RwLockReadGuard<'_, Both> = lock.read().await;
+                assert_eq!(format!("{guard:?}"), "(1, [2, 3])");
+                let guard = RwLockReadGuard::try_map(guard, |_| None::<&u8>).expect_err("there is none");
+                let guard: RwLockReadGuard<'_, [u8]> = RwLockReadGuard::map(guard, |both| &both.1[..]);
+                let guard = RwLockReadGuard::try_map(guard, |slice| slice.first()).expect("there is one");
+                assert_eq!(text(&guard), "2 2");
+                assert!(lock.try_write().is_err());
+                drop(guard);
+                let mut guard: RwLockWriteGuard<'_, Both> = lock.write().await;
+                guard.0 += 1;
+                let guard = RwLockWriteGuard::try_map(guard, |_| None::<&mut u8>).expect_err("there is none");
+                let guard = RwLockWriteGuard::try_downgrade_map(guard, |_| None::<&u8>).expect_err("there is none");
+                let guard: RwLockMappedWriteGuard<'_, [u8]> = RwLockWriteGuard::map(guard, |both| &mut both.1[..]);
+                let guard = RwLockMappedWriteGuard::try_map(guard, |_| None::<&mut u8>).expect_err("there is none");
+                let guard = RwLockMappedWriteGuard::try_map(guard, |slice| Some(slice)).expect("there is one");
+                let mut guard = RwLockMappedWriteGuard::map(guard, |slice| &mut slice[1]);
+                *guard += 1;
+                assert_eq!(text(guard), "4 4");
+                let guard = RwLockWriteGuard::try_map(lock.write().await, |both| Some(&mut both.0)).expect("there is one");
+                assert_eq!(*guard, 2);
+                drop(guard);
+                let mut guard: RwLockMappedWriteGuard<'_, Both> = RwLockWriteGuard::into_mapped(lock.write().await);
+                guard.0 += 1;
+                drop(guard);
+                let guard: RwLockReadGuard<'_, Both> = lock.write().await.downgrade();
+                assert_eq!(guard.0, 3);
+                assert!(lock.try_read().is_ok() && lock.try_write().is_err());
+                drop(guard);
+                let guard: RwLockReadGuard<'_, u8> = RwLockWriteGuard::downgrade_map(lock.write().await, |both| &both.0);
+                assert!(*guard == 3 && lock.try_read().is_ok());
+                drop(guard);
+                let guard = RwLockWriteGuard::try_downgrade_map(lock.write().await, |both| Some(&both.0));
+                assert!(*guard.expect("there is one") == 3);
+                assert!(lock.try_write().is_ok());
+            }
+
+            async fn of_owned_lock(lock: Arc<RwLock<Both>>) {
+                let guard: OwnedRwLockReadGuard<Both> = lock.clone().read_owned().await;
+                assert!(Arc::ptr_eq(OwnedRwLockReadGuard::rwlock(&guard), &lock));
+                let guard = OwnedRwLockReadGuard::try_map(guard, |_| None::<&u8>).expect_err("there is none");
+                let guard: OwnedRwLockReadGuard<Both, [u8]> = OwnedRwLockReadGuard::map(guard, |both| &both.1[..]);
+                assert!(Arc::ptr_eq(OwnedRwLockReadGuard::rwlock(&guard), &lock));
+                let guard = OwnedRwLockReadGuard::try_map(guard, |slice| slice.first()).expect("there is one");
+                assert_eq!(text(&guard), "2 2");
+                drop(guard);
+                let mut guard: OwnedRwLockWriteGuard<Both> = lock.clone().write_owned().await;
+                guard.0 += 1;
+                assert!(Arc::ptr_eq(OwnedRwLockWriteGuard::rwlock(&guard), &lock));
+                let guard = OwnedRwLockWriteGuard::try_map(guard, |_| None::<&mut u8>).expect_err("there is none");
+                let guard = OwnedRwLockWriteGuard::try_downgrade_map(guard, |_| None::<&u8>).expect_err("there is none");
+                let guard: OwnedRwLockMappedWriteGuard<Both, [u8]> = OwnedRwLockWriteGuard::map(guard, |both| &mut both.1[..]);
+                assert!(Arc::ptr_eq(OwnedRwLockMappedWriteGuard::rwlock(&guard), &lock));
+                let guard = OwnedRwLockMappedWriteGuard::try_map(guard, |_| None::<&mut u8>).expect_err("there is none");
+                let guard = OwnedRwLockMappedWriteGuard::try_map(guard, |slice| Some(slice)).expect("there is one");
+                let mut guard = OwnedRwLockMappedWriteGuard::map(guard, |slice| &mut slice[1]);
+                *guard += 1;
+                assert_eq!(text(guard), "5 5");
+                let write = || lock.clone().write_owned();
+                let guard = OwnedRwLockWriteGuard::try_map(write().await, |both| Some(&mut both.0)).expect("there is one");
+                assert_eq!(*guard, 4);
+                drop(guard);
+                let guard: OwnedRwLockMappedWriteGuard<Both> = OwnedRwLockWriteGuard::into_mapped(write().await);
+                assert!(lock.try_read().is_err());
+                drop(guard);
+                let guard: OwnedRwLockReadGuard<Both> = write().await.downgrade();
+                assert!(guard.0 == 4 && lock.try_read().is_ok());
+                drop(guard);
+                let guard: OwnedRwLockReadGuard<Both, u8> = OwnedRwLockWriteGuard::downgrade_map(write().await, |both| &both.0);
+                assert!(*guard == 4 && lock.clone().try_write_owned().is_err());
+                drop(guard);
+                let guard = OwnedRwLockWriteGuard::try_downgrade_map(write().await, |both| Some(&both.0));
+                assert!(*guard.expect("there is one") == 4);
+                assert_eq!(Arc::into_inner(lock).expect("nobody has it any more").into_inner(), (4, [2, 5]));
+            }
+
+            async fn of_permits(semaphore: Arc<Semaphore>) {
+                let mut permit: SemaphorePermit<'_> = semaphore.acquire_many(3).await.expect("open");
+                assert!(std::ptr::eq(permit.semaphore(), &*semaphore));
+                let other = permit.split(1).expect("there are three");
+                assert!(permit.split(3).is_none());
+                assert_eq!((permit.num_permits(), other.num_permits()), (2, 1));
+                other.forget();
+                permit.merge(semaphore.acquire().await.expect("open"));
+                assert_eq!((permit.num_permits(), semaphore.available_permits()), (3, 4));
+                drop(permit);
+                let mut permit: OwnedSemaphorePermit = semaphore.clone().acquire_many_owned(3).await.expect("open");
+                assert!(Arc::ptr_eq(permit.semaphore(), &semaphore));
+                let other = permit.split(1).expect("there are three");
+                assert!(permit.split(3).is_none());
+                other.forget();
+                permit.merge(semaphore.clone().acquire_owned().await.expect("open"));
+                assert_eq!((permit.num_permits(), semaphore.available_permits()), (3, 3));
+                drop(permit);
+                assert_eq!(semaphore.available_permits(), 6);
+                let strangers = Semaphore::new(1);
+                let strange = std::panic::AssertUnwindSafe(|| {
+                    semaphore.try_acquire().expect("there is one").merge(strangers.try_acquire().expect("there is one"));
+                });
+                assert!(std::panic::catch_unwind(strange).is_err());
+                assert_eq!((semaphore.available_permits(), strangers.available_permits()), (6, 1));
+            }
+
+            filch_tests::current().block_on(async {
+                let mutex = Mutex::new((1, [2, 3]));
+                of_mutex(&mutex).await;
+                of_owned_mutex(Arc::new(Mutex::new((2, [2, 4])))).await;
+                assert_eq!(mutex.into_inner(), (2, [2, 4]));
+                let lock = RwLock::new((1, [2, 3]));
+                of_lock(&lock).await;
+                of_owned_lock(Arc::new(lock)).await;
+                of_permits(Arc::new(Semaphore::new(8))).await;
+            });
+        }
+    };
 }
+
+guards!(guards_do_what_crate_tokios_do, filch::sync);
+guards!(crate_tokios_guards_do_the_same, tokio::sync);
 
 /// Tokio has an `mpsc::error::RecvError`, deprecated, which nothing returns.
 #[test]
@@ -597,6 +749,9 @@ mod traits {
         assert_eq!(probe!(Rc<Cell<u8>>), (false, false, true, false, false));
         assert_eq!(probe!(std::marker::PhantomPinned), (true, true, false, true, true));
         alike! {
+            MutexGuard; MappedMutexGuard; OwnedMutexGuard; OwnedMappedMutexGuard;
+            RwLockReadGuard; RwLockWriteGuard; RwLockMappedWriteGuard;
+            OwnedRwLockReadGuard; OwnedRwLockWriteGuard; OwnedRwLockMappedWriteGuard;
             Mutex; RwLock; OnceCell; SetOnce;
             oneshot::Sender; oneshot::Receiver;
             broadcast::Sender; broadcast::WeakSender; broadcast::Receiver;
@@ -605,7 +760,7 @@ mod traits {
             mpsc::UnboundedSender; mpsc::WeakUnboundedSender; mpsc::UnboundedReceiver;
         }
         plain! {
-            Semaphore; Notify; Barrier; futures::Notified; futures::OwnedNotified;
+            Semaphore; SemaphorePermit; OwnedSemaphorePermit; Notify; Barrier; futures::Notified; futures::OwnedNotified;
         }
     }
 

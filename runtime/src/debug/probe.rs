@@ -5,6 +5,8 @@
 
 use crate::debug::report::About;
 use crate::debug::sampler::{self, ThreadId};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +21,7 @@ pub(crate) trait Subject: Send + Sync {
 
 /// A poll that has not ended.
 struct Polling {
+    number: u64,
     subject: Arc<dyn Subject>,
     since: Instant,
     told: bool,
@@ -36,8 +39,11 @@ impl Probe {
     }
 }
 
-// The threads of the process that have polled something in debug mode. Locks and times of this file are std's in every build: no protocol rests on them.
+// The threads of the process that have polled something in debug mode. Locks, times and atomics of this file are std's in every build: no protocol rests on them.
 static PROBES: Mutex<Vec<Arc<Probe>>> = Mutex::new(Vec::new());
+
+/// By which polls are told apart.
+static LAST: AtomicU64 = AtomicU64::new(0);
 
 fn probes() -> MutexGuard<'static, Vec<Arc<Probe>>> {
     PROBES.lock().unwrap_or_else(PoisonError::into_inner)
@@ -80,6 +86,8 @@ pub(crate) fn begins(subject: Arc<dyn Subject>) {
     // A thread whose locals are gone already is not watched.
     let _ = PROBE.try_with(|entry| {
         let polling = Polling {
+            // Relaxed: numbers that differ.
+            number: LAST.fetch_add(1, Ordering::Relaxed),
             subject,
             since: Instant::now(),
             told: false,
@@ -106,6 +114,47 @@ pub(crate) fn ends() -> Option<Ended> {
         Some(Ended { elapsed, told })
     });
     ended.ok().flatten()
+}
+
+/// The poll that this thread is in.
+pub(crate) struct Now {
+    number: u64,
+    subject: Arc<dyn Subject>,
+}
+
+impl Now {
+    /// Not given to another poll.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn owner(&self) -> usize {
+        self.subject.owner()
+    }
+
+    pub(crate) fn about(&self) -> About {
+        self.subject.about()
+    }
+}
+
+/// The latest poll on this thread, if it is in one.
+pub(crate) fn now() -> Option<Now> {
+    let now = PROBE.try_with(|entry| {
+        let polls = entry.0.polls();
+        let polling = polls.last()?;
+        Some(Now {
+            number: polling.number,
+            subject: polling.subject.clone(),
+        })
+    });
+    now.ok().flatten()
+}
+
+/// The numbers of all polls that have not ended.
+pub(crate) fn running() -> HashSet<u64> {
+    let threads = probes().clone();
+    let numbers = |probe: &Arc<Probe>| probe.polls().iter().map(|polling| polling.number).collect::<Vec<_>>();
+    threads.iter().flat_map(numbers).collect()
 }
 
 /// A poll that has taken too long and has not ended.

@@ -1,15 +1,12 @@
 //! A condition on what a mutex guards.
 
 use super::blocking::block_on;
-use super::charged::charged;
-use super::held::{place_of, take};
+use super::mutex::{MutexGuard, OwnedMutexGuard};
 use super::notices::{Notices, Received};
-use crate::debug::switch;
 use std::fmt;
 use std::future::Future;
 use std::panic::Location;
 use std::sync::Arc;
-use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 
 /// Waits until somebody says that what a [`Mutex`](super::Mutex) guards has changed: asyncio's `Condition`.
 ///
@@ -38,19 +35,10 @@ use tokio::sync::{Mutex, MutexGuard, OwnedMutexGuard};
 pub struct Condition(Notices);
 
 /// Waits for a notice and then for the lock; a notice that comes to nothing is passed on.
-async fn relock<G>(
-    wait: impl Future<Output = ()>,
-    notices: &Notices,
-    place: usize,
-    lock: impl Future<Output = G>,
-) -> G {
+async fn relock<G>(wait: impl Future<Output = ()>, notices: &Notices, lock: impl Future<Output = G>) -> G {
     wait.await;
     let notice = Received::new(notices);
-    let guard = if switch::is_on() {
-        take(place, Location::caller(), lock).await
-    } else {
-        charged(lock).await
-    };
+    let guard = lock.await;
     notice.use_up();
     guard
 }
@@ -66,11 +54,20 @@ impl Condition {
     /// # Cancel safety
     ///
     /// A wait that is dropped is without the lock. If it had been notified the next who waits is.
-    pub async fn wait<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
-        let mutex: &'a Mutex<T> = MutexGuard::mutex(&guard);
+    #[track_caller]
+    pub fn wait<'a, T: ?Sized>(&self, guard: MutexGuard<'a, T>) -> impl Future<Output = MutexGuard<'a, T>> {
+        self.wait_at(guard, Location::caller())
+    }
+
+    async fn wait_at<'a, T: ?Sized>(
+        &self,
+        guard: MutexGuard<'a, T>,
+        place: &'static Location<'static>,
+    ) -> MutexGuard<'a, T> {
+        let mutex = MutexGuard::mutex(&guard);
         let wait = self.0.enlist();
         drop(guard);
-        relock(wait, &self.0, place_of(mutex), mutex.lock()).await
+        relock(wait, &self.0, mutex.lock_at(place)).await
     }
 
     /// As [`wait`](Self::wait), for a guard that keeps its mutex alive.
@@ -78,11 +75,15 @@ impl Condition {
     /// # Cancel safety
     ///
     /// As [`wait`](Self::wait).
-    pub async fn wait_owned<T: ?Sized>(&self, guard: OwnedMutexGuard<T>) -> OwnedMutexGuard<T> {
-        let mutex = Arc::clone(OwnedMutexGuard::mutex(&guard));
-        let wait = self.0.enlist();
-        drop(guard);
-        relock(wait, &self.0, place_of(&*mutex), mutex.lock_owned()).await
+    #[track_caller]
+    pub fn wait_owned<T: ?Sized>(&self, guard: OwnedMutexGuard<T>) -> impl Future<Output = OwnedMutexGuard<T>> {
+        let place = Location::caller();
+        async move {
+            let mutex = Arc::clone(OwnedMutexGuard::mutex(&guard));
+            let wait = self.0.enlist();
+            drop(guard);
+            relock(wait, &self.0, mutex.lock_owned_at(place)).await
+        }
     }
 
     /// Waits as long as `condition` holds. It is looked at under the lock, before the first wait and after each.
@@ -94,15 +95,19 @@ impl Condition {
     /// # Cancel safety
     ///
     /// As [`wait`](Self::wait).
-    pub async fn wait_while<'a, T: ?Sized>(
+    #[track_caller]
+    pub fn wait_while<'a, T: ?Sized>(
         &self,
         mut guard: MutexGuard<'a, T>,
         mut condition: impl FnMut(&mut T) -> bool,
-    ) -> MutexGuard<'a, T> {
-        while condition(&mut guard) {
-            guard = self.wait(guard).await;
+    ) -> impl Future<Output = MutexGuard<'a, T>> {
+        let place = Location::caller();
+        async move {
+            while condition(&mut guard) {
+                guard = self.wait_at(guard, place).await;
+            }
+            guard
         }
-        guard
     }
 
     /// Waits until `condition` holds. It is looked at under the lock, before the first wait and after each.
@@ -114,12 +119,13 @@ impl Condition {
     /// # Cancel safety
     ///
     /// As [`wait`](Self::wait).
-    pub async fn wait_for<'a, T: ?Sized>(
+    #[track_caller]
+    pub fn wait_for<'a, T: ?Sized>(
         &self,
         guard: MutexGuard<'a, T>,
         mut condition: impl FnMut(&mut T) -> bool,
-    ) -> MutexGuard<'a, T> {
-        self.wait_while(guard, |value| !condition(value)).await
+    ) -> impl Future<Output = MutexGuard<'a, T>> {
+        self.wait_while(guard, move |value| !condition(value))
     }
 
     /// Unlocks, blocks this thread until it is notified, and locks again.

@@ -2,16 +2,23 @@
 
 use super::blocking::block_on;
 use super::charged::charged;
+use super::held::{Held, Taken, Whole, hold, take, taken, taking};
+use crate::coop::charged_at_once;
+use crate::debug::locks::{Hold, Lock, What};
+use crate::debug::switch;
 use bytemuck::{TransparentWrapper, TransparentWrapperAlloc};
+use std::fmt;
+use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 use tokio::sync as inner;
-pub use tokio::sync::{AcquireError, OwnedSemaphorePermit, SemaphorePermit, TryAcquireError};
+pub use tokio::sync::{AcquireError, TryAcquireError};
 
 /// A number of permits to be taken and given back: crate tokio's semaphore, charging the poll budget.
 ///
 /// Fair: whoever asks first is served first, even if somebody behind asks for less.
 ///
-/// Its permits are crate tokio's own types, so [`SemaphorePermit::semaphore`] and [`OwnedSemaphorePermit::semaphore`] give crate tokio's semaphore, which works and charges nothing.
+/// In [debug mode](crate::debug) it is reported when somebody has waited for long, and no permit was given out meanwhile.
 ///
 /// ```
 /// # filch::run(async {
@@ -80,8 +87,14 @@ impl Semaphore {
     /// # Cancel safety
     ///
     /// A wait that is dropped loses its place in the queue, and nothing else.
-    pub async fn acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
-        charged(self.0.acquire()).await
+    #[track_caller]
+    pub fn acquire(&self) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
+        take!(
+            self.here(),
+            Location::caller(),
+            self.0.try_acquire().ok().map(Ok),
+            self.0.acquire()
+        )
     }
 
     /// Waits for `n` permits at once.
@@ -93,8 +106,14 @@ impl Semaphore {
     /// # Cancel safety
     ///
     /// A wait that is dropped loses its place in the queue, and gives back what it had collected.
-    pub async fn acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, AcquireError> {
-        charged(self.0.acquire_many(n)).await
+    #[track_caller]
+    pub fn acquire_many(&self, n: u32) -> impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>> {
+        take!(
+            self.here(),
+            Location::caller(),
+            self.0.try_acquire_many(n).ok().map(Ok),
+            self.0.acquire_many(n)
+        )
     }
 
     /// As [`acquire`](Self::acquire), with a permit that keeps the semaphore alive.
@@ -106,8 +125,9 @@ impl Semaphore {
     /// # Cancel safety
     ///
     /// A wait that is dropped loses its place in the queue, and nothing else.
-    pub async fn acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, AcquireError> {
-        charged(Self::peel_arc(self).acquire_owned()).await
+    #[track_caller]
+    pub fn acquire_owned(self: Arc<Self>) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
+        take!(self.here(), Location::caller(), Self::peel_arc(self).acquire_owned())
     }
 
     /// As [`acquire_many`](Self::acquire_many), with permits that keep the semaphore alive.
@@ -119,8 +139,16 @@ impl Semaphore {
     /// # Cancel safety
     ///
     /// A wait that is dropped loses its place in the queue, and gives back what it had collected.
-    pub async fn acquire_many_owned(self: Arc<Self>, n: u32) -> Result<OwnedSemaphorePermit, AcquireError> {
-        charged(Self::peel_arc(self).acquire_many_owned(n)).await
+    #[track_caller]
+    pub fn acquire_many_owned(
+        self: Arc<Self>,
+        n: u32,
+    ) -> impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>> {
+        take!(
+            self.here(),
+            Location::caller(),
+            Self::peel_arc(self).acquire_many_owned(n),
+        )
     }
 
     /// Takes a permit that is there.
@@ -128,8 +156,9 @@ impl Semaphore {
     /// # Errors
     ///
     /// If none is, or the semaphore is closed.
+    #[track_caller]
     pub fn try_acquire(&self) -> Result<SemaphorePermit<'_>, TryAcquireError> {
-        self.0.try_acquire()
+        taken(self.here(), self.0.try_acquire())
     }
 
     /// Takes `n` permits that are there.
@@ -137,8 +166,9 @@ impl Semaphore {
     /// # Errors
     ///
     /// If they are not, or the semaphore is closed.
+    #[track_caller]
     pub fn try_acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, TryAcquireError> {
-        self.0.try_acquire_many(n)
+        taken(self.here(), self.0.try_acquire_many(n))
     }
 
     /// As [`try_acquire`](Self::try_acquire), with a permit that keeps the semaphore alive.
@@ -146,8 +176,9 @@ impl Semaphore {
     /// # Errors
     ///
     /// If none is there, or the semaphore is closed.
+    #[track_caller]
     pub fn try_acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, TryAcquireError> {
-        Self::peel_arc(self).try_acquire_owned()
+        taken(self.here(), Self::peel_arc(self).try_acquire_owned())
     }
 
     /// As [`try_acquire_many`](Self::try_acquire_many), with permits that keep the semaphore alive.
@@ -155,8 +186,9 @@ impl Semaphore {
     /// # Errors
     ///
     /// If they are not there, or the semaphore is closed.
+    #[track_caller]
     pub fn try_acquire_many_owned(self: Arc<Self>, n: u32) -> Result<OwnedSemaphorePermit, TryAcquireError> {
-        Self::peel_arc(self).try_acquire_many_owned(n)
+        taken(self.here(), Self::peel_arc(self).try_acquire_many_owned(n))
     }
 
     /// Blocks this thread until it has a permit.
@@ -170,7 +202,7 @@ impl Semaphore {
     /// On a thread that runs a filch runtime.
     #[track_caller]
     pub fn blocking_acquire(&self) -> Result<SemaphorePermit<'_>, AcquireError> {
-        block_on("Semaphore::blocking_acquire", self.0.acquire())
+        block("Semaphore::blocking_acquire", self.here(), self.0.acquire())
     }
 
     /// Blocks this thread until it has `n` permits.
@@ -184,7 +216,7 @@ impl Semaphore {
     /// On a thread that runs a filch runtime.
     #[track_caller]
     pub fn blocking_acquire_many(&self, n: u32) -> Result<SemaphorePermit<'_>, AcquireError> {
-        block_on("Semaphore::blocking_acquire_many", self.0.acquire_many(n))
+        block("Semaphore::blocking_acquire_many", self.here(), self.0.acquire_many(n))
     }
 
     /// As [`blocking_acquire`](Self::blocking_acquire), with a permit that keeps the semaphore alive.
@@ -198,8 +230,9 @@ impl Semaphore {
     /// On a thread that runs a filch runtime.
     #[track_caller]
     pub fn blocking_acquire_owned(self: Arc<Self>) -> Result<OwnedSemaphorePermit, AcquireError> {
-        block_on(
+        block(
             "Semaphore::blocking_acquire_owned",
+            self.here(),
             Self::peel_arc(self).acquire_owned(),
         )
     }
@@ -215,8 +248,9 @@ impl Semaphore {
     /// On a thread that runs a filch runtime.
     #[track_caller]
     pub fn blocking_acquire_many_owned(self: Arc<Self>, n: u32) -> Result<OwnedSemaphorePermit, AcquireError> {
-        block_on(
+        block(
             "Semaphore::blocking_acquire_many_owned",
+            self.here(),
             Self::peel_arc(self).acquire_many_owned(n),
         )
     }
@@ -229,5 +263,138 @@ impl Semaphore {
     /// Whether the semaphore is closed.
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
+    }
+
+    fn here(&self) -> Lock {
+        Lock::new(What::Permits, &self.0)
+    }
+}
+
+/// Blocks this thread until it has what `operation` takes of a semaphore.
+#[track_caller]
+fn block<F: Future<Output: Taken>>(what: &str, lock: Lock, operation: F) -> <F::Output as Taken>::Guard {
+    block_on(what, take!(lock, Location::caller(), operation))
+}
+
+/// Permits of a [`Semaphore`], given back when it is dropped.
+#[must_use = "if unused the permits are given back at once"]
+#[clippy::has_significant_drop]
+pub struct SemaphorePermit<'a> {
+    held: Held<inner::SemaphorePermit<'a>>,
+}
+
+impl<'a> Taken for inner::SemaphorePermit<'a> {
+    type Guard = SemaphorePermit<'a>;
+
+    #[inline]
+    fn held(self, hold: impl FnOnce() -> Hold) -> Self::Guard {
+        SemaphorePermit {
+            held: Held::new(self, hold()),
+        }
+    }
+}
+
+impl SemaphorePermit<'_> {
+    /// Never gives the permits back: the semaphore has fewer from now on.
+    pub fn forget(self) {
+        self.held.into_guard().forget();
+    }
+
+    /// Adds the permits of `other` to these.
+    ///
+    /// # Panics
+    ///
+    /// If they are of another semaphore.
+    #[track_caller]
+    pub fn merge(&mut self, other: Self) {
+        self.held.merge(other.held, inner::SemaphorePermit::merge);
+    }
+
+    /// Takes `n` of these permits, if there are so many.
+    pub fn split(&mut self, n: usize) -> Option<Self> {
+        let held = self.held.split(|permit| permit.split(n))?;
+        Some(Self { held })
+    }
+
+    /// The semaphore.
+    pub fn semaphore(&self) -> &Semaphore {
+        Semaphore::wrap_ref(self.held.guard.semaphore())
+    }
+
+    /// How many permits these are.
+    pub fn num_permits(&self) -> usize {
+        self.held.guard.num_permits()
+    }
+}
+
+/// Permits of a [`Semaphore`] that keep it alive, given back when it is dropped.
+#[must_use = "if unused the permits are given back at once"]
+#[clippy::has_significant_drop]
+pub struct OwnedSemaphorePermit {
+    held: Held<inner::OwnedSemaphorePermit>,
+    whole: Whole<Semaphore>,
+}
+
+impl Taken for inner::OwnedSemaphorePermit {
+    type Guard = OwnedSemaphorePermit;
+
+    #[inline]
+    fn held(self, hold: impl FnOnce() -> Hold) -> Self::Guard {
+        OwnedSemaphorePermit {
+            held: Held::new(self, hold()),
+            whole: Whole::new(),
+        }
+    }
+}
+
+impl OwnedSemaphorePermit {
+    /// Never gives the permits back: the semaphore has fewer from now on.
+    pub fn forget(self) {
+        self.held.into_guard().forget();
+    }
+
+    /// Adds the permits of `other` to these.
+    ///
+    /// # Panics
+    ///
+    /// If they are of another semaphore.
+    #[track_caller]
+    pub fn merge(&mut self, other: Self) {
+        self.held.merge(other.held, inner::OwnedSemaphorePermit::merge);
+    }
+
+    /// Takes `n` of these permits, if there are so many.
+    pub fn split(&mut self, n: usize) -> Option<Self> {
+        let held = self.held.split(|permit| permit.split(n))?;
+        Some(Self {
+            held,
+            whole: Whole::new(),
+        })
+    }
+
+    /// The semaphore.
+    pub fn semaphore(&self) -> &Arc<Semaphore> {
+        self.whole.get(self.held.guard.semaphore())
+    }
+
+    /// How many permits these are.
+    pub fn num_permits(&self) -> usize {
+        self.held.guard.num_permits()
+    }
+}
+
+impl fmt::Debug for OwnedSemaphorePermit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnedSemaphorePermit")
+            .field("permits", &self.num_permits())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SemaphorePermit<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SemaphorePermit")
+            .field("permits", &self.num_permits())
+            .finish_non_exhaustive()
     }
 }
