@@ -10,6 +10,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use crate::reactor::Reactor;
+use crate::source::Origin;
 use crate::sync::{Arc, AtomicUsize, Ordering, thread_local};
 use crate::sys::Network;
 
@@ -35,6 +36,8 @@ pub struct Hooks {
     pub charge: fn(&mut Context<'_>) -> Poll<()>,
     /// Finds the addresses of a host and port such as `"localhost:80"`. It may block in the background.
     pub resolve: fn(String) -> Resolving,
+    /// Says where a source comes from that is being registered, if the runtime wants to know in the end what is left: [`Reactor::left`]. Calls no user code.
+    pub origin: Option<fn() -> Origin>,
 }
 
 /// A host name on its way to its addresses.
@@ -191,6 +194,7 @@ impl Default for Hooks {
         Hooks {
             charge: |_| Poll::Ready(()),
             resolve: |name| Box::pin(refuse(name)),
+            origin: None,
         }
     }
 }

@@ -101,7 +101,7 @@ pub use current::{Enter, Handle, Hooks, Resolving};
 pub use reactor::{Reactor, Turned};
 pub use ready::{Interest, Ready};
 pub use registered::{Direction, Registered};
-pub use source::Kind;
+pub use source::{Kind, Origin};
 #[cfg(loom)]
 pub use sys::Line;
 pub use sys::Source;

@@ -17,16 +17,17 @@
 //! after the owner looked, the edge comes after the lock was taken, nobody else can take it, and the wait returns.
 //! Looking before the lock would leave a gap for the rescuer between the look and the wait.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
-// A count that no protocol rests on: it is std's in every build.
-use std::sync::atomic::AtomicUsize as Count;
+// No protocol rests on these: they are std's in every build.
+use std::sync::{Mutex as StdMutex, OnceLock, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use crate::ready::Interest;
 use crate::slab::Slab;
-use crate::source::{Kind, Source};
+use crate::source::{Kind, Origin, Source};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Bug, Mutex, Ordering, RwLock, StdArc, seeded};
 use crate::sys::{self, Kernel, Ports};
 
@@ -60,8 +61,8 @@ struct Shared {
     /// Who is registered. Locked inside of `kernel` and `ports`, never the other way round.
     sources: Mutex<Slab<Arc<Source>>>,
     load: AtomicUsize,
-    /// How many sources the shutdown found.
-    orphans: Count,
+    /// Where the sources come from, by their tokens, if the runtime wants to know. Never locked together with another.
+    origins: OnceLock<StdMutex<HashMap<usize, Origin>>>,
 }
 
 impl Reactor {
@@ -90,7 +91,7 @@ impl Reactor {
             down: AtomicBool::new(false),
             sources: Mutex::new(Slab::new()),
             load: AtomicUsize::new(0),
-            orphans: Count::new(0),
+            origins: OnceLock::new(),
         };
         Reactor {
             shared: Arc::new(shared),
@@ -193,8 +194,6 @@ impl Reactor {
         drop((kernel, ports));
         // Whoever registers holds the read lock of the ports from the slab to the kernel, so nobody is missed here.
         let sources = self.shared.sources.lock().take_all();
-        // Relaxed: a number, for who has waited for the shutdown.
-        self.shared.orphans.store(sources.len(), Ordering::Relaxed);
         // Not set to zero: a source that somebody else is just taking out is his to count.
         self.shared.load.fetch_sub(sources.len(), Ordering::Relaxed);
         if seeded(Bug::LoadSetToZero) {
@@ -211,10 +210,17 @@ impl Reactor {
         self.shared.load.load(Ordering::Relaxed)
     }
 
-    /// How many sources were registered when the reactor was shut down: their owners have them still.
-    pub fn orphans(&self) -> usize {
-        // Relaxed: as where it is written.
-        self.shared.orphans.load(Ordering::Relaxed)
+    /// After [`shutdown`](Self::shutdown): where those sources come from that were registered then, and whose owners have them still. Gives each once, and
+    /// none if the runtime did not [want to know](crate::Hooks::origin).
+    pub fn left(&self) -> Vec<Origin> {
+        if self.shared.ports.read().is_some() {
+            return Vec::new();
+        }
+        let Some(origins) = self.shared.origins.get() else {
+            return Vec::new();
+        };
+        let origins = std::mem::take(&mut *origins.lock().unwrap_or_else(PoisonError::into_inner));
+        origins.into_values().collect()
     }
 
     /// Registers `io` and gives its readiness and its token.
@@ -223,13 +229,18 @@ impl Reactor {
         io: &mut impl sys::Source,
         interest: Interest,
         kind: Kind,
+        origin: Option<fn() -> Origin>,
     ) -> io::Result<(Arc<Source>, usize)> {
         let ports = self.shared.ports.read();
         let ports = ports.as_ref().ok_or_else(gone)?;
         let source = Arc::new(Source::new(kind));
         let token = self.shared.sources.lock().insert(source.clone());
         let token = token.map_err(|_| io::Error::other("this reactor holds as many sources as it can name"))?;
+        if let Some(ask) = origin {
+            self.remember_origin(token, ask());
+        }
         if let Err(error) = ports.register(io, token, interest) {
+            self.forget_origin(token);
             let removed = self.shared.sources.lock().remove(token);
             drop(removed);
             return Err(error);
@@ -247,9 +258,27 @@ impl Reactor {
         if seeded(Bug::SourceStays) {
             return;
         }
+        self.forget_origin(token);
         let removed = self.shared.sources.lock().remove(token);
         if removed.is_some() {
             self.shared.load.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    #[cold]
+    fn remember_origin(&self, token: usize, origin: Origin) {
+        let origins = self.shared.origins.get_or_init(StdMutex::default);
+        origins
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(token, origin);
+    }
+
+    /// Before the token is free for another source.
+    #[inline]
+    fn forget_origin(&self, token: usize) {
+        if let Some(origins) = self.shared.origins.get() {
+            forget(origins, token);
         }
     }
 
@@ -295,6 +324,12 @@ impl Reactor {
             let _ = ports.wake();
         }
     }
+}
+
+#[cold]
+fn forget(origins: &StdMutex<HashMap<usize, Origin>>, token: usize) {
+    let origin = origins.lock().unwrap_or_else(PoisonError::into_inner).remove(&token);
+    drop(origin);
 }
 
 impl fmt::Debug for Reactor {

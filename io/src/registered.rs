@@ -75,7 +75,7 @@ impl<S: sys::Source> Registered<S> {
         place: usize,
     ) -> Result<Registered<S>, (S, io::Error)> {
         let reactor = handle.reactors()[place].clone();
-        match reactor.register(&mut io, interest, kind) {
+        match reactor.register(&mut io, interest, kind, handle.hooks().origin) {
             Ok((source, token)) => Ok(Registered {
                 io: Some(io),
                 source,

@@ -23,6 +23,7 @@
 //!
 //! Rule 4: no waker is cloned, dropped or woken under the lock; wakers run foreign code.
 
+use std::any::Any;
 use std::task::Waker;
 
 use crate::ready::{Interest, Ready};
@@ -44,6 +45,9 @@ pub enum Kind {
     /// Anything else.
     Other,
 }
+
+/// Where a source came from, as the runtime remembers it: it is handed back when the source outlives the runtime.
+pub type Origin = Box<dyn Any + Send>;
 
 /// Whose waiter it is: a name within one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

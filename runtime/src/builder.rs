@@ -234,7 +234,7 @@ impl Builder {
     }
 
     /// Whether the runtime is in [debug mode](crate::debug). By default the environment variable `FILCH_DEBUG` decides: it is, if that is set to anything but
-    /// nothing and `0`.
+    /// nothing and `0`. It reports what takes too long (polls, locks that are held), what nobody looked at (coroutines, panics, errors), and what is left at the end.
     pub fn debug(&mut self, debug: bool) -> &mut Self {
         self.debug = Some(debug);
         self
@@ -247,7 +247,8 @@ impl Builder {
         self
     }
 
-    /// In debug mode: how long a `sync::Mutex` or `sync::RwLock` may be held, while somebody waits for it as long, before that is reported. 1 s by default.
+    /// In debug mode: how long a task may hold a `sync::Mutex` or `sync::RwLock` across waits, and how long somebody may wait for a `sync::Semaphore` that gives out no permits, before that is reported. 1 s by
+    /// default. It is noticed up to 20 ms later, or as much as a fifth of the limit if that is less.
     pub fn long_lock(&mut self, limit: Duration) -> &mut Self {
         self.options.long_lock = limit;
         self

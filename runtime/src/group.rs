@@ -73,15 +73,7 @@ struct Open<'a, E>(&'a Inner<E>);
 impl<E> Drop for Open<'_, E> {
     fn drop(&mut self) {
         if let Some(watched) = &self.0.watched {
-            let failures = {
-                let mut failures = self.0.failures.lock();
-                // Relaxed: whoever looks has the lock.
-                watched.abandoned.store(true, Ordering::Relaxed);
-                std::mem::take(&mut *failures)
-            };
-            for failure in failures {
-                self.0.report(watched, &failure);
-            }
+            self.0.abandon(watched);
         }
     }
 }
@@ -507,6 +499,20 @@ impl<E> Inner<E> {
 }
 
 impl<E> Inner<E> {
+    /// Nobody asks for the failures any more: those that are left, and those to come, are lost.
+    #[cold]
+    fn abandon(&self, watched: &Watched<E>) {
+        let failures = {
+            let mut failures = self.failures.lock();
+            // Relaxed: whoever looks has the lock.
+            watched.abandoned.store(true, Ordering::Relaxed);
+            std::mem::take(&mut *failures)
+        };
+        for failure in failures {
+            self.report(watched, &failure);
+        }
+    }
+
     /// A failure is lost: the group's future was dropped.
     #[cold]
     fn report(&self, watched: &Watched<E>, failure: &Failure<E>) {

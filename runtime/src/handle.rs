@@ -226,7 +226,7 @@ impl Handle {
             let _inside = handle.enter();
             around.run(f)
         };
-        self.inner.blocking.spawn(job, hold(self), location)
+        self.inner.blocking.spawn(job, after(self, Some(location)), location)
     }
 
     /// Makes a [lane](crate::Lane) of the runtime.
@@ -375,6 +375,15 @@ pub(crate) fn hold(handle: &Handle) -> After {
     }
 }
 
+/// What is dropped when a blocking job is over. `place` is the line of the program that asked for it, if it is known.
+fn after(handle: &Handle, place: Option<&'static Location<'static>>) -> After {
+    let hold = hold(handle);
+    match &handle.inner.debug {
+        Some(debug) => Some(Box::new((debug.job(place), hold))),
+        None => hold,
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         drop(self.hold.take());
@@ -437,7 +446,10 @@ pub(crate) fn resolve(name: String) -> filch_io::Resolving {
         Err(error) => Box::pin(async move { Err(std::io::Error::other(error)) }),
         Ok(handle) => {
             let job = move || std::net::ToSocketAddrs::to_socket_addrs(name.as_str()).map(Iterator::collect);
-            let lookup = handle.inner.resolver.spawn(job, hold(&handle), Location::caller());
+            let lookup = handle
+                .inner
+                .resolver
+                .spawn(job, after(&handle, None), Location::caller());
             Box::pin(async move { lookup.await? })
         }
     }

@@ -1,6 +1,7 @@
 //! Ctrl-C (SIGINT) while `run` or a runner runs. What the process does at one is in `sigint.rs`.
 
 use crate::builder::Interrupt;
+use crate::debug::left;
 use crate::handle::Handle;
 use crate::sigint::{Entered, house};
 use crate::signal::unix::{Signal, SignalKind};
@@ -36,10 +37,7 @@ impl Ear {
         };
         if self.interrupt == Interrupt::CancelMain && entered.is_some() && self.signal.is_none() {
             let _inside = self.handle.enter();
-            self.signal = Signal::listen(SignalKind::interrupt()).ok();
-            if let (Some(_), Some(debug)) = (&self.signal, &self.handle.inner().debug) {
-                debug.keeps_socket();
-            }
+            self.signal = left::own(|| Signal::listen(SignalKind::interrupt())).ok();
         }
         if self.interrupt == Interrupt::CancelMain && self.signal.is_none() {
             if let Some(entered) = entered.take() {

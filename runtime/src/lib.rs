@@ -49,11 +49,13 @@ pub mod debug {
     //! - **Tasks that never ran** ([`ReportKind::NeverRan`]): the runtime shut down before it had polled them. One report for each place where such tasks were spawned.
     //! - **Panics that nobody saw** ([`ReportKind::UnseenPanic`]): of a task whose handle was dropped and never awaited. (Of blocking jobs the panic hook alone tells.)
     //! - **Errors that nobody saw** ([`ReportKind::UnseenError`]): of the children of a [`group`](fn@crate::group) whose future was dropped, and panics of such children.
-    //!
-    //! - **Locks that are held long** ([`ReportKind::LongLock`]): somebody has waited for a `sync::Mutex` or `sync::RwLock` for
-    //!   [`Builder::long_lock`](crate::runtime::Builder::long_lock), and nobody took it meanwhile. It is told who took it last, and where; of several readers it may be an earlier one who still has it. A lock that nobody
-    //!   waits for may be held as long as one likes. Semaphores are not watched, nor what goes to crate tokio's lock behind a guard (`MutexGuard::mutex`).
-    //! - **What a runtime's end leaves behind** ([`ReportKind::Leaked`]): sockets that are still open, and threads in blocking jobs; how many, not which.
+    //! - **Locks that are held long** ([`ReportKind::LongLock`]), for longer than [`Builder::long_lock`](crate::runtime::Builder::long_lock) allows, while they are held: who took it, where, how long ago that is, and who
+    //!   waits for it, if somebody does. A `sync::Mutex` or `sync::RwLock` that a task has across waits is reported whether or not somebody waits: who comes next will. One that is held within one
+    //!   poll is that poll's affair (a slow poll), and one that is held outside of tasks is its owner's, as long as nobody waits for it. A `sync::Semaphore` is reported when somebody has waited for its permits for so
+    //!   long, and nobody has got one meanwhile: a limit is held by design, and only missed when nothing moves. Told is of who has had a permit longest, and how many
+    //!   others there are. Each hold is reported once, and belongs to whoever took it, wherever its guard goes. A guard that is lost with `std::mem::forget` is held for ever.
+    //! - **What a runtime's end leaves behind** ([`ReportKind::Leaked`]): sockets that are still open, timers that can never fire, and threads in blocking jobs; how many, and in which tasks they were made, with the names
+    //!   of these and the places where they were spawned ([`Report::places`]).
     //!
     //! # Stacks
     //!
@@ -93,9 +95,10 @@ pub mod debug {
     //! }
     //! ```
 
+    pub(crate) mod left;
     #[allow(
         dead_code,
-        reason = "no locks are watched in models, nor without the feature tokio-sync"
+        reason = "locks are watched in no model, and not without the feature tokio-sync"
     )]
     pub(crate) mod locks;
     pub(crate) mod main_future;

@@ -3,6 +3,7 @@
 use crate::blocking::BlockingPool;
 use crate::calls::Calls;
 use crate::coop;
+use crate::debug::left::Origin;
 use crate::debug::monitor::Monitor;
 use crate::driver::Driver;
 use crate::handle::{self, EnterGuard, Handle};
@@ -146,13 +147,18 @@ impl Runtime {
         let hooks = filch_io::Hooks {
             charge: coop::charge,
             resolve: handle::resolve,
+            origin: debug.as_ref().map(|_| Origin::boxed as fn() -> _),
+        };
+        let timer_hooks = filch_timer::Hooks {
+            charge: coop::charge,
+            origin: hooks.origin,
         };
         let inner = Inner {
             io: match network {
                 Some(network) => filch_io::Handle::simulated(network, reactors, hooks),
                 None => filch_io::Handle::new(reactors, hooks),
             },
-            timer: filch_timer::Handle::new(clock.clone(), timers, filch_timer::Hooks { charge: coop::charge }),
+            timer: filch_timer::Handle::new(clock.clone(), timers, timer_hooks),
             shared,
             blocking: BlockingPool::new(
                 settings.threads.clone(),
@@ -393,8 +399,15 @@ impl Runtime {
         // It has watched the end as well.
         if let Some(debug) = &inner.debug {
             let drivers = inner.shared.regular().iter().map(|remote| &remote.driver);
-            let sockets = drivers.map(|driver| driver.reactor().orphans()).sum();
-            debug.leaked(sockets, inner.blocking.alive() + inner.resolver.alive());
+            let (sockets, timers): (Vec<_>, Vec<_>) = drivers
+                .map(|driver| (driver.reactor().left(), driver.timers().left()))
+                .unzip();
+            let origins = |left: Vec<Vec<_>>| Origin::unboxed(left.into_iter().flatten().collect());
+            debug.leaked(
+                origins(sockets),
+                origins(timers),
+                inner.blocking.alive() + inner.resolver.alive(),
+            );
             debug.close(over);
         }
         over

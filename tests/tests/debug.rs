@@ -1429,6 +1429,12 @@ fn what_outlives_its_runtime_is_reported_once() {
             assert_eq!(reports.len(), 1, "{reports:?}");
             assert_eq!(reports[0].kind(), ReportKind::Leaked);
             assert!(reports[0].message().contains("2 of its sockets"), "{}", reports[0]);
+            assert_eq!(reports[0].places().len(), 1);
+            assert!(
+                reports[0].places()[0].starts_with("2 from the future of `block_on` at"),
+                "{}",
+                reports[0]
+            );
             drop(kept);
 
             // Nothing is left.
@@ -1460,6 +1466,115 @@ fn what_outlives_its_runtime_is_reported_once() {
                 "{}",
                 lock(&seen)[1]
             );
+            assert_eq!(lock(&seen)[1].places().len(), 1);
+            gate.open();
+        }
+    });
+}
+
+#[test]
+fn what_outlives_its_runtime_is_reported_with_where_it_comes_from() {
+    fn in_task<F>(runtime: &Runtime, name: &'static str, body: F) -> (F::Output, String)
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let task = task::Builder::new().name(name).spawn_on(body, runtime.handle());
+        let who = format!("task {} \"{name}\", spawned at {}", task.id(), task.location());
+        (runtime.block_on(task).unwrap(), who)
+    }
+    async fn asleep() -> std::pin::Pin<Box<filch::time::Sleep>> {
+        let mut sleep = Box::pin(filch::time::sleep(NEVER));
+        assert!(filch_tests::poll_once(sleep.as_mut()).await.is_pending());
+        sleep
+    }
+    async fn bound() -> filch::net::UdpSocket {
+        filch::net::UdpSocket::bind("127.0.0.1:0").await.unwrap()
+    }
+    within(|| {
+        for workers in [1, 3] {
+            let (runtime, seen) = debugging(workers, NEVER);
+            let places = |what: &str| {
+                let reports = lock(&seen).clone();
+                let mut reports = reports.iter().filter(|report| report.message().contains(what));
+                let (report, other) = (
+                    reports.next().unwrap_or_else(|| panic!("{what}: {seen:?}")),
+                    reports.next(),
+                );
+                assert!(report.kind() == ReportKind::Leaked && other.is_none(), "{report}");
+                let text = report.to_string();
+                assert!(
+                    report
+                        .places()
+                        .iter()
+                        .all(|place| text.contains(&format!("\n    {place}"))),
+                    "{text}"
+                );
+                report.places().to_vec()
+            };
+            let ((first, second, gone), one) = in_task(&runtime, "of two", async {
+                (bound().await, bound().await, bound().await)
+            });
+            let (more, two) = in_task(&runtime, "of one", bound());
+            drop(gone);
+            let inside = runtime.enter();
+            let std = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            std.set_nonblocking(true).unwrap();
+            let outside = filch::net::UdpSocket::from_std(std).unwrap();
+            drop(inside);
+            // What has fired or is gone is no leak, and many of them leave nothing.
+            let (timer, three) = in_task(&runtime, "of a timer", async {
+                for _ in 0..1_000 {
+                    drop(asleep().await);
+                    filch::time::sleep(Duration::from_nanos(1)).await;
+                }
+                asleep().await
+            });
+            drop(runtime);
+            assert_eq!(lock(&seen).len(), 2, "{seen:?}");
+            assert_eq!(
+                places("4 of its sockets"),
+                [
+                    format!("2 from {one}"),
+                    "1 from ".to_owned() + &two,
+                    "1 outside of tasks".to_owned()
+                ]
+            );
+            assert_eq!(places("1 of its timers"), [format!("1 from {three}")]);
+            drop((first, second, more, outside, timer));
+        }
+    });
+}
+
+#[test]
+fn a_job_that_outlives_its_runtime_is_reported_with_where_it_comes_from() {
+    within(|| {
+        for workers in [1, 3] {
+            let (runtime, seen) = debugging(workers, NEVER);
+            let (gate, begun) = (filch_tests::Gate::new(), filch_tests::Gate::new());
+            let (inner, begins) = (gate.clone(), begun.clone());
+            let body = async move {
+                task::spawn_blocking(|| ()).await.unwrap();
+                let line = line!() + 1;
+                drop(task::spawn_blocking(move || {
+                    begins.open();
+                    inner.wait();
+                }));
+                line
+            };
+            let task = task::Builder::new().name("of a job").spawn_on(body, runtime.handle());
+            let who = format!("task {} \"of a job\", spawned at {}", task.id(), task.location());
+            let line = runtime.block_on(task).unwrap();
+            begun.wait();
+            runtime.shutdown_timeout(Duration::from_millis(1));
+            eventually("the job is reported", || !lock(&seen).is_empty());
+            let report = lock(&seen)[0].clone();
+            assert!(report.message().contains("1 of its threads"), "{report}");
+            let places = report.places();
+            assert!(
+                places.len() == 1 && places[0].starts_with(&format!("1 from {who}, at ")),
+                "{report}"
+            );
+            assert!(places[0].contains(&format!("debug.rs:{line}:")), "{report}");
             gate.open();
         }
     });

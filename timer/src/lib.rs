@@ -66,7 +66,7 @@ pub use interval::{Interval, MissedTickBehavior, interval, interval_at};
 pub use pause::{advance, pause, resume};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use timeout::{Timeout, timeout, timeout_at};
-pub use timers::{Hooks, Stats, Timers};
+pub use timers::{Hooks, Origin, Stats, Timers};
 
 #[cfg(all(test, loom, not(shuttle)))]
 #[path = "../../loom-tests/timer/models/mod.rs"]

@@ -19,6 +19,8 @@
 //! that section, then the deadline read includes it; or after, then it sees the mark, and wakes the owner if its own
 //! deadline is earlier. An owner that is awake has no mark and is never woken: it will turn before it sleeps.
 
+use std::any::Any;
+use std::collections::HashMap;
 use std::fmt;
 use std::mem;
 use std::sync::OnceLock;
@@ -37,12 +39,17 @@ const GRAIN: u64 = 1 << 16;
 /// "No deadline": 584 years from the beginning.
 const NEVER: u64 = u64::MAX;
 
+/// Where a timer came from, as the runtime remembers it: it is handed back when the timer outlives the runtime.
+pub type Origin = Box<dyn Any + Send>;
+
 /// What the runtime lends to the timers.
 #[derive(Clone, Copy, Debug)]
 pub struct Hooks {
     /// Charges one unit of the running task's poll budget. Called only when a timer has fired, right before its future
     /// becomes ready; `Pending` means that the budget is used up and that the waker is already arranged for.
     pub charge: fn(&mut Context<'_>) -> Poll<()>,
+    /// Says where a timer comes from that is being armed, if the runtime wants to know in the end what is left: [`Timers::left`]. Calls no user code.
+    pub origin: Option<fn() -> Origin>,
 }
 
 impl Default for Hooks {
@@ -50,6 +57,7 @@ impl Default for Hooks {
     fn default() -> Self {
         Hooks {
             charge: |_| Poll::Ready(()),
+            origin: None,
         }
     }
 }
@@ -90,6 +98,8 @@ struct Inner {
     closed: bool,
     armed: u64,
     fired: u64,
+    /// Where the timers come from, if the runtime wants to know. Those that are armed no more are thrown out now and then.
+    origins: HashMap<Key, Origin>,
 }
 
 /// The runtime has been shut down: nothing can be armed any more.
@@ -115,6 +125,7 @@ impl Timers {
                 closed: false,
                 armed: 0,
                 fired: 0,
+                origins: HashMap::new(),
             }),
         }
     }
@@ -201,10 +212,23 @@ impl Timers {
         let mut inner = self.inner.lock();
         inner.closed = true;
         inner.parked_until = None;
+        inner.forget_origins();
         inner.wheel.clear(|waker| woken.push(waker));
         self.set_next(&mut inner, NEVER);
         // Relaxed: read only by who would otherwise not look at the timers at all.
         self.closed.store(true, Ordering::Relaxed);
+    }
+
+    /// After [`shutdown`](Self::shutdown): where those timers come from that were armed then. Gives each once, and none if the runtime did not [want to know](Hooks::origin).
+    #[must_use]
+    pub fn left(&self) -> Vec<Origin> {
+        let mut inner = self.inner.lock();
+        let origins = match inner.closed {
+            true => mem::take(&mut inner.origins),
+            false => HashMap::new(),
+        };
+        drop(inner);
+        origins.into_values().collect()
     }
 
     /// How many timers were armed, have fired and are armed now.
@@ -232,6 +256,9 @@ impl Timers {
         inner.armed += 1;
         let key = inner.wheel.insert(deadline, waker);
         self.armed(inner, deadline);
+        if let Some(ask) = self.hooks.get().and_then(|hooks| hooks.origin) {
+            self.remember(key, ask());
+        }
         Ok(key)
     }
 
@@ -288,6 +315,18 @@ impl Timers {
     }
 
     // Inside.
+
+    #[cold]
+    fn remember(&self, key: Key, origin: Origin) {
+        let mut inner = self.inner.lock();
+        if inner.origins.len() > 2 * inner.wheel.len() + 64 {
+            inner.forget_origins();
+        }
+        // It may have fired meanwhile.
+        if inner.wheel.contains(key) {
+            inner.origins.insert(key, origin);
+        }
+    }
 
     /// The next deadline if it lies after `now`: then there is nothing to turn.
     fn not_before(&self, now: u64) -> Option<u64> {
@@ -363,6 +402,13 @@ impl Timers {
             return None;
         }
         self.origin.checked_add(Duration::from_nanos(tick))
+    }
+}
+
+impl Inner {
+    /// Forgets where timers came from that are armed no more.
+    fn forget_origins(&mut self) {
+        self.origins.retain(|key, _| self.wheel.contains(*key));
     }
 }
 

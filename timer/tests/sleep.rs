@@ -386,7 +386,13 @@ mod budget {
     fn is_charged_only_when_the_timer_has_fired() {
         let clock = Clock::pausable();
         clock.pause();
-        let driver = Driver::new(clock, Hooks { charge });
+        let driver = Driver::new(
+            clock,
+            Hooks {
+                charge,
+                ..Hooks::default()
+            },
+        );
         let _inside = driver.handle.enter();
 
         let mut timer = pin!(sleep(MILLISECOND));

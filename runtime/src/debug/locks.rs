@@ -12,8 +12,6 @@
 
 use crate::debug::probe;
 use crate::debug::report::{About, Report, ReportKind};
-use crate::task::join::TaskRef;
-use crate::task::raw;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::panic::Location;
 // No protocol rests on it: it is std's in every build.
@@ -60,14 +58,9 @@ struct Holder {
 }
 
 impl Holder {
-    fn new(place: &'static Location<'static>, polling: Option<&probe::Now>) -> Self {
-        let task = raw::current().map(TaskRef::new).map(|task| About {
-            task: Some(task.id()),
-            name: task.name(),
-            place: Some(task.location()),
-        });
+    fn new(place: &'static Location<'static>) -> Self {
         Self {
-            about: task.or_else(|| polling.map(probe::Now::about)),
+            about: probe::here(),
             place,
             since: Instant::now(),
         }
@@ -166,11 +159,10 @@ impl Hold {
     /// This thread, and the task that it polls, took a lock.
     #[cold]
     pub(crate) fn new(lock: Lock, place: &'static Location<'static>) -> Self {
-        let polling = probe::now();
         let holding = Holding {
             lock,
-            by: Holder::new(place, polling.as_ref()),
-            taken_in: polling.as_ref().map(|now| (now.owner(), now.number())),
+            by: Holder::new(place),
+            taken_in: probe::now().map(|now| (now.owner(), now.number())),
             told: false,
         };
         let mut locks = locks();
@@ -221,7 +213,7 @@ pub(crate) struct Waiting(u64);
 
 impl Waiting {
     pub(crate) fn new(owner: usize, lock: Lock, place: &'static Location<'static>) -> Self {
-        let by = Holder::new(place, probe::now().as_ref());
+        let by = Holder::new(place);
         let mut locks = locks();
         let number = locks.number();
         locks.waits.insert(number, Wait { lock, owner, by });

@@ -5,6 +5,7 @@
 //! handed on by whoever noticed it.
 
 use crate::blocking::ThreadConfig;
+use crate::debug::left::{self, Origin};
 use crate::debug::locks;
 use crate::debug::probe::{self, Subject};
 use crate::debug::report::{About, Report, ReportKind};
@@ -14,7 +15,7 @@ use crate::task::cold::{Cold, Observer};
 use crate::task::error::text_of;
 use crate::task::id::Id;
 use std::any::Any;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io::Write;
 use std::panic::Location;
@@ -50,8 +51,9 @@ pub(crate) struct Monitor {
     news: Condvar,
     /// The runtime shuts down.
     closing: AtomicBool,
-    /// Sockets of filch's own that outlive the runtime.
-    own_sockets: AtomicUsize,
+    /// The blocking jobs that wait or run, by number.
+    jobs: Mutex<HashMap<usize, Origin>>,
+    last_job: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -73,7 +75,8 @@ impl Monitor {
             state: Mutex::default(),
             news: Condvar::new(),
             closing: AtomicBool::new(false),
-            own_sockets: AtomicUsize::new(0),
+            jobs: Mutex::default(),
+            last_job: AtomicUsize::new(0),
         });
         let of_thread = monitor.clone();
         let thread = threads.spawn(move || of_thread.run(), || ())?;
@@ -136,26 +139,41 @@ impl Monitor {
         }
     }
 
-    /// Filch itself keeps a socket to the end of the runtime.
-    #[allow(dead_code, reason = "without the feature `signal` it does not")]
-    pub(crate) fn keeps_socket(&self) {
-        // Relaxed: it is looked at by who ends the runtime, behind this.
-        self.own_sockets.fetch_add(1, Ordering::Relaxed);
+    fn jobs(&self) -> MutexGuard<'_, HashMap<usize, Origin>> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A blocking job of the runtime, until what this gives is dropped.
+    pub(crate) fn job(self: &Arc<Self>, place: Option<&'static Location<'static>>) -> Job {
+        // Relaxed: numbers that differ.
+        let number = self.last_job.fetch_add(1, Ordering::Relaxed);
+        self.jobs().insert(number, Origin::here(place));
+        Job {
+            monitor: self.clone(),
+            number,
+        }
     }
 
     /// What the runtime's end has left behind.
-    pub(crate) fn leaked(&self, sockets: usize, jobs: usize) {
-        let sockets = sockets.saturating_sub(self.own_sockets.load(Ordering::Relaxed));
+    pub(crate) fn leaked(&self, sockets: Vec<Origin>, timers: Vec<Origin>, threads: usize) {
+        let jobs = match threads {
+            0 => Vec::new(),
+            _ => self.jobs().values().cloned().collect(),
+        };
         let left = [
             (
-                sockets,
+                left::places(sockets),
                 "sockets or other sources are still open, and give errors from now on",
             ),
-            (jobs, "threads are still in a blocking job"),
+            (
+                left::places(timers),
+                "timers are still there, and panic when they are polled",
+            ),
+            ((threads, left::places(jobs).1), "threads are still in a blocking job"),
         ];
-        for (count, what) in left.into_iter().filter(|(count, _)| *count > 0) {
+        for ((count, places), what) in left.into_iter().filter(|((count, _), _)| *count > 0) {
             let message = format!("a runtime has ended, and {count} of its {what}");
-            self.report(Report::new(ReportKind::Leaked, About::default(), message));
+            self.report(Report::new(ReportKind::Leaked, About::default(), message).with_places(places));
         }
     }
 
@@ -315,6 +333,19 @@ impl Watched {
             report = report.with_stack(Err("the poll had ended".to_owned()));
         }
         self.monitor.report(report);
+    }
+}
+
+/// A blocking job, in debug mode.
+pub(crate) struct Job {
+    monitor: Arc<Monitor>,
+    number: usize,
+}
+
+impl Drop for Job {
+    fn drop(&mut self) {
+        let origin = self.monitor.jobs().remove(&self.number);
+        drop(origin);
     }
 }
 

@@ -5,6 +5,8 @@
 
 use crate::debug::report::About;
 use crate::debug::sampler::{self, ThreadId};
+use crate::task::join::TaskRef;
+use crate::task::raw;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -131,10 +133,6 @@ impl Now {
     pub(crate) fn owner(&self) -> usize {
         self.subject.owner()
     }
-
-    pub(crate) fn about(&self) -> About {
-        self.subject.about()
-    }
 }
 
 /// The latest poll on this thread, if it is in one.
@@ -148,6 +146,16 @@ pub(crate) fn now() -> Option<Now> {
         })
     });
     now.ok().flatten()
+}
+
+/// The task that this thread polls, or, in debug mode, the future of a `block_on`.
+pub(crate) fn here() -> Option<About> {
+    let task = raw::current().map(TaskRef::new).map(|task| About {
+        task: Some(task.id()),
+        name: task.name(),
+        place: Some(task.location()),
+    });
+    task.or_else(|| now().map(|now| now.subject.about()))
 }
 
 /// The numbers of all polls that have not ended.

@@ -16,6 +16,7 @@ pub struct Report {
     elapsed: Option<Duration>,
     stack: Vec<Frame>,
     no_stack: Option<String>,
+    places: Vec<String>,
 }
 
 /// What a [`Report`] is about.
@@ -35,9 +36,9 @@ pub enum ReportKind {
     UnseenPanic,
     /// A child of a group failed after the group's future was dropped.
     UnseenError,
-    /// A lock is held for long, and somebody waits for it.
+    /// A mutex or rwlock is held for long across waits, or somebody waits for it and for long; or somebody waits for a semaphore's permits that others hold. Said once for each hold.
     LongLock,
-    /// A runtime has ended, and sockets of it, or threads in blocking jobs, are left. How many, the message says.
+    /// A runtime has ended, and sockets of it, timers, or blocking jobs are left. How many, the message says; where they come from, [`Report::places`].
     Leaked,
 }
 
@@ -67,7 +68,13 @@ impl Report {
             elapsed: None,
             stack: Vec::new(),
             no_stack: None,
+            places: Vec::new(),
         }
+    }
+
+    pub(crate) fn with_places(mut self, places: Vec<String>) -> Self {
+        self.places = places;
+        self
     }
 
     pub(crate) fn with_elapsed(mut self, elapsed: Duration) -> Self {
@@ -104,7 +111,7 @@ impl Report {
         self.about.place
     }
 
-    /// All of it in one line, without the stack.
+    /// All of it in one line, without the stack and the places.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -112,6 +119,11 @@ impl Report {
     /// How long a slow poll has taken so far, or a lock was held.
     pub fn elapsed(&self) -> Option<Duration> {
         self.elapsed
+    }
+
+    /// Where it comes from what a runtime has left behind, a line for each place with the number of those from there: ten places at most, those of most first.
+    pub fn places(&self) -> &[String] {
+        &self.places
     }
 
     /// The stack of a thread that is stuck in a poll, the innermost function first: down to the poll, without the runtime's own functions. Empty if it could
@@ -126,6 +138,9 @@ impl fmt::Display for Report {
         write!(f, "filch: {}", self.message)?;
         if let Some(reason) = &self.no_stack {
             write!(f, "\n    (no stack: {reason})")?;
+        }
+        for place in &self.places {
+            write!(f, "\n    {place}")?;
         }
         for (number, frame) in self.stack.iter().enumerate() {
             write!(f, "\n{number:4}: {frame}")?;

@@ -45,6 +45,14 @@ pub(crate) trait Observer: Send + Sync {
 /// While something of a watched task runs. It does not need the task.
 pub(super) struct Watching(Arc<dyn Observer>);
 
+impl Watching {
+    #[cold]
+    fn begin(observer: &Arc<dyn Observer>, id: Id, place: &'static Location<'static>) -> Self {
+        observer.clone().begins(id, place);
+        Self(observer.clone())
+    }
+}
+
 impl Drop for Watching {
     fn drop(&mut self) {
         self.0.ends();
@@ -126,10 +134,11 @@ impl Cold {
     }
 
     /// Something of the task begins to run.
+    #[inline]
     pub(super) fn watch(&self, id: Id, place: &'static Location<'static>) -> Option<Watching> {
-        let observer = self.observer.as_ref()?;
-        observer.clone().begins(id, place);
-        Some(Watching(observer.clone()))
+        self.observer
+            .as_ref()
+            .map(|observer| Watching::begin(observer, id, place))
     }
 
     pub(crate) fn set_name(&self, name: Arc<str>) {
