@@ -1527,7 +1527,7 @@ fn what_outlives_its_runtime_is_reported_with_where_it_comes_from() {
                     drop(asleep().await);
                     filch::time::sleep(Duration::from_nanos(1)).await;
                 }
-                asleep().await
+                Some(asleep().await)
             });
             drop(runtime);
             assert_eq!(lock(&seen).len(), 2, "{seen:?}");
