@@ -394,6 +394,8 @@ fn run_and_main_obey_the_environment() {
     assert!(output.status.success(), "{stderr}");
     assert!(stderr.contains("the future of `block_on`"), "{stderr}");
     assert!(stderr.contains("filch: task "), "{stderr}");
+    // What `run` listens for Ctrl-C with is its own.
+    assert!(!stderr.contains("a runtime has ended"), "{stderr}");
 }
 
 #[test]
