@@ -1,72 +1,15 @@
 //! Channels and locks on filch's runtime: `filch::sync`, crate tokio's own, async-lock, async-channel and flume: `cargo bench --bench sync`.
-//!
-//! `cargo bench --bench sync -- mutex` runs only the cases whose names contain one of the words; `--rounds N` sets how often each is run (7 by
-//! default). All contenders of a case run in turns, each in a process of its own. Every figure is a median over the rounds, the ratio the median of the ratios of each round to
-//! the first contender of the case.
 
-use filch_benches::{Measurement, WORKERS, median};
+use filch_benches::WORKERS;
+use filch_benches::count::Counting;
+use filch_benches::question::{Case, Contender, ONCE, Row, ask};
 use std::future::Future;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
-/// Name, what it is, contenders; the first is what the others are compared with.
-const CASES: [(&str, &str, &[&str]); 8] = [
-    (
-        "mutex_free",
-        "lock and unlock, one task; each",
-        &["tokio", "filch", "async-lock"],
-    ),
-    (
-        "mutex_16",
-        "16 tasks lock and unlock one mutex; each",
-        &["tokio", "filch", "async-lock"],
-    ),
-    (
-        "semaphore",
-        "take and give back a permit, one task; each",
-        &["tokio", "filch", "async-lock", "filch limiter"],
-    ),
-    (
-        "oneshot",
-        "make a channel, send and receive, one task; each",
-        &["tokio", "filch"],
-    ),
-    (
-        "channel_1",
-        "one sender, one receiver, room for 64; per value",
-        &[
-            "tokio",
-            "filch",
-            "filch channel",
-            "filch queue",
-            "flume",
-            "async-channel",
-        ],
-    ),
-    (
-        "channel_100",
-        "100 senders, one receiver, room for 64; per value",
-        &[
-            "tokio",
-            "filch",
-            "filch channel",
-            "filch queue",
-            "flume",
-            "async-channel",
-        ],
-    ),
-    (
-        "channel_4x4",
-        "4 senders, 4 receivers, room for 64; per value",
-        &["async-channel", "flume", "filch channel", "filch queue"],
-    ),
-    (
-        "rendezvous",
-        "one sender, one receiver, no room; per value",
-        &["flume", "filch channel"],
-    ),
-];
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 /// Runs `once` on a runtime of filch's, once to warm up and once for the figure: nanoseconds per operation, of which there are `count`.
 fn figure<F>(count: usize, once: impl Fn() -> F) -> f64
@@ -255,52 +198,78 @@ fn measure(case: &str, who: &str) -> f64 {
     }
 }
 
+/// The contenders of a case; the first is what the others are compared with.
+macro_rules! contenders {
+    ($case:literal: $($who:literal),+) => {
+        &[$(Contender {
+            name: $who,
+            run: |run| run.say($case, measure($case, $who)),
+        }),+]
+    };
+}
+
+const fn row(name: &'static str, what: &'static str) -> Row {
+    Row {
+        name,
+        unit: "ns",
+        what,
+        target: None,
+    }
+}
+
 fn main() {
-    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
-    if let [child, case, who] = &words[..] {
-        if child == "--child" {
-            println!("{}", measure(case, who));
-            return;
-        }
-    }
-    let mut rounds = 7;
-    let mut wanted: Vec<String> = Vec::new();
-    let mut words = words.into_iter();
-    while let Some(word) = words.next() {
-        if word == "--rounds" {
-            rounds = words
-                .next()
-                .and_then(|n| n.parse().ok())
-                .expect("--rounds wants a number");
-        } else {
-            wanted.push(word);
-        }
-    }
-    println!("| case | contender | ns | ratio (range) | what |");
-    println!("|---|---|---:|---:|---|");
-    for (case, what, contenders) in CASES {
-        if !wanted.is_empty() && !wanted.iter().any(|word| case.contains(word.as_str())) {
-            continue;
-        }
-        let mut figures = vec![Vec::new(); contenders.len()];
-        for _ in 0..rounds {
-            for (who, figures) in contenders.iter().zip(&mut figures) {
-                let mut measurement = Measurement::start(&[case, who]);
-                figures.push(measurement.number());
-                measurement.finish();
-            }
-        }
-        let first = figures[0].clone();
-        for (who, figures) in contenders.iter().zip(&figures) {
-            let mut ratios: Vec<f64> = figures.iter().zip(&first).map(|(one, base)| one / base).collect();
-            ratios.sort_by(f64::total_cmp);
-            println!(
-                "| {case} | {who} | {:.0} | {:.2} ({:.2}-{:.2}) | {what} |",
-                median(figures),
-                median(&ratios),
-                ratios[0],
-                ratios[ratios.len() - 1]
-            );
-        }
-    }
+    let case = |base, rows: &'static [Row], contenders| Case {
+        name: rows[0].name,
+        rows,
+        contenders,
+        base,
+        points: ONCE,
+        full: false,
+        drive: None,
+    };
+    ask(
+        "sync",
+        &[
+            case(
+                "tokio",
+                const { &[row("mutex_free", "lock and unlock, one task; each")] },
+                contenders!("mutex_free": "tokio", "filch", "async-lock"),
+            ),
+            case(
+                "tokio",
+                const { &[row("mutex_16", "16 tasks lock and unlock one mutex; each")] },
+                contenders!("mutex_16": "tokio", "filch", "async-lock"),
+            ),
+            case(
+                "tokio",
+                const { &[row("semaphore", "take and give back a permit, one task; each")] },
+                contenders!("semaphore": "tokio", "filch", "async-lock", "filch limiter"),
+            ),
+            case(
+                "tokio",
+                const { &[row("oneshot", "make a channel, send and receive, one task; each")] },
+                contenders!("oneshot": "tokio", "filch"),
+            ),
+            case(
+                "tokio",
+                const { &[row("channel_1", "one sender, one receiver, room for 64; per value")] },
+                contenders!("channel_1": "tokio", "filch", "filch channel", "filch queue", "flume", "async-channel"),
+            ),
+            case(
+                "tokio",
+                const { &[row("channel_100", "100 senders, one receiver, room for 64; per value")] },
+                contenders!("channel_100": "tokio", "filch", "filch channel", "filch queue", "flume", "async-channel"),
+            ),
+            case(
+                "async-channel",
+                const { &[row("channel_4x4", "4 senders, 4 receivers, room for 64; per value")] },
+                contenders!("channel_4x4": "async-channel", "flume", "filch channel", "filch queue"),
+            ),
+            case(
+                "flume",
+                const { &[row("rendezvous", "one sender, one receiver, no room; per value")] },
+                contenders!("rendezvous": "flume", "filch channel"),
+            ),
+        ],
+    );
 }
