@@ -34,7 +34,7 @@ thread_local_const! {
 }
 
 /// Puts back what was there before, also when a poll panics.
-struct Restore {
+pub(crate) struct Restore {
     budget: u8,
     task: Option<TaskPtr>,
 }
@@ -49,30 +49,49 @@ impl Drop for Restore {
     }
 }
 
-fn enter<R>(budget: u8, task: Option<TaskPtr>, f: impl FnOnce() -> R) -> R {
+/// Holds what is to be put back; nothing on a thread whose locals are gone already.
+pub(crate) type Entered = Option<Restore>;
+
+#[inline]
+fn enter(budget: u8, task: Option<TaskPtr>) -> Entered {
     let before = CURRENT.try_with(|current| Restore {
         budget: current.budget.replace(budget),
         task: current.task.replace(task),
     });
-    let result = f();
-    drop(before);
-    result
+    before.ok()
+}
+
+fn within<R>(budget: u8, task: Option<TaskPtr>, f: impl FnOnce() -> R) -> R {
+    let _entered = enter(budget, task);
+    f()
+}
+
+/// From here to the drop of what it gives this thread runs as a task, with a fresh budget.
+#[inline]
+pub(crate) fn enter_task(task: TaskPtr) -> Entered {
+    enter(BUDGET, Some(task))
 }
 
 /// Runs a poll (or the drop of a future) as a task, with a fresh budget.
 #[inline]
 pub(crate) fn with_task<R>(task: TaskPtr, f: impl FnOnce() -> R) -> R {
-    enter(BUDGET, Some(task), f)
+    within(BUDGET, Some(task), f)
+}
+
+/// Gives what runs as a task a fresh budget.
+#[inline]
+pub(crate) fn renew() {
+    let _ = CURRENT.try_with(|current| current.budget.set(BUDGET));
 }
 
 /// Runs a blocking job, which may poll futures by any executor's means: nobody waits behind it, so it is not to be held up.
 pub(crate) fn without_budget<R>(f: impl FnOnce() -> R) -> R {
-    enter(UNLIMITED, current_task(), f)
+    within(UNLIMITED, current_task(), f)
 }
 
 /// Runs a poll of `block_on`'s own future, with a fresh budget.
 pub(crate) fn with_budget<R>(f: impl FnOnce() -> R) -> R {
-    enter(BUDGET, None, f)
+    within(BUDGET, None, f)
 }
 
 /// The task that this thread polls. It is alive for as long as the call of [`with_task`] that this is inside of.

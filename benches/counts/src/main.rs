@@ -14,7 +14,16 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 /// The operations that are counted.
-const OPERATIONS: &[&str] = &["spawn", "spawn_join", "yield", "wake", "join", "timer", "timer_kept", "ready"];
+const OPERATIONS: &[&str] = &[
+    "spawn",
+    "spawn_join",
+    "yield",
+    "wake",
+    "join",
+    "timer",
+    "timer_kept",
+    "ready",
+];
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -67,7 +76,10 @@ async fn yields(times: usize) {
 
 /// One task that waits, and one that wakes it by a waker of its own: a wake by reference, and a poll.
 async fn wake(times: usize) {
-    let (slot, over) = (Arc::new(std::sync::Mutex::new(None::<Waker>)), Arc::new(AtomicBool::new(false)));
+    let (slot, over) = (
+        Arc::new(std::sync::Mutex::new(None::<Waker>)),
+        Arc::new(AtomicBool::new(false)),
+    );
     let (place, ends) = (slot.clone(), over.clone());
     let sleeper = filch::spawn(poll_fn(move |cx| {
         if ends.load(Ordering::Relaxed) {

@@ -978,31 +978,35 @@ fn poll_cold<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNul
 fn poll<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNull<Header>) -> Option<Stage<F>> {
     let waker = lend_waker(header);
     let mut cx = Context::from_waker(&waker);
-    let polled = coop::with_task(header.cast(), || {
-        catch_unwind(|| {
-            task.stage.with_mut(|stage| {
-                // SAFETY: rule 4: RUNNING makes the stage this thread's.
-                let stage = unsafe { &mut *stage };
-                let Stage::Running(future) = stage else {
-                    unreachable!("a task without its future was run")
-                };
-                // SAFETY: the future stands in the task's allocation, which does not move, until it is dropped in place.
-                unsafe { Pin::new_unchecked(future) }.poll(&mut cx)
-            })
+    // For the destructor, too.
+    let _entered = coop::enter_task(header.cast());
+    let polled = catch_unwind(|| {
+        task.stage.with_mut(|stage| {
+            // SAFETY: rule 4: RUNNING makes the stage this thread's.
+            let stage = unsafe { &mut *stage };
+            let Stage::Running(future) = stage else {
+                unreachable!("a task without its future was run")
+            };
+            // SAFETY: the future stands in the task's allocation, which does not move, until it is dropped in place.
+            unsafe { Pin::new_unchecked(future) }.poll(&mut cx)
         })
     });
     match polled {
         Ok(Poll::Pending) => None,
-        Ok(Poll::Ready(output)) => Some(match drop_future(task) {
-            Ok(()) => Stage::Finished(output),
-            Err(payload) => {
-                // The value is lost to the panic of the future's destructor; its own must not add another.
-                drop_quietly(output);
-                Stage::Panicked(Box::new(payload))
-            }
-        }),
+        Ok(Poll::Ready(output)) => {
+            coop::renew();
+            Some(match take_future(task) {
+                Ok(()) => Stage::Finished(output),
+                Err(payload) => {
+                    // The value is lost to the panic of the future's destructor; its own must not add another.
+                    drop_quietly(output);
+                    Stage::Panicked(Box::new(payload))
+                }
+            })
+        }
         Err(payload) => {
-            if let Err(second) = drop_future(task) {
+            coop::renew();
+            if let Err(second) = take_future(task) {
                 drop_quietly(second);
             }
             Some(Stage::Panicked(Box::new(payload)))
@@ -1025,12 +1029,16 @@ fn ptr<F: Future, S>(task: &Cell<F, S>) -> coop::TaskPtr {
 
 #[inline(never)]
 fn drop_future<F: Future, S>(task: &Cell<F, S>) -> Result<(), Box<dyn Any + Send>> {
-    coop::with_task(ptr(task), || {
-        catch_unwind(|| {
-            task.stage.with_mut(|stage| {
-                // SAFETY: rule 4: RUNNING makes the stage this thread's. The assignment drops the future in place.
-                unsafe { *stage = Stage::Taken }
-            })
+    coop::with_task(ptr(task), || take_future(task))
+}
+
+/// Drops the future in place. RUNNING is set.
+#[inline(always)]
+fn take_future<F: Future, S>(task: &Cell<F, S>) -> Result<(), Box<dyn Any + Send>> {
+    catch_unwind(|| {
+        task.stage.with_mut(|stage| {
+            // SAFETY: rule 4: RUNNING makes the stage this thread's. The assignment drops the future in place.
+            unsafe { *stage = Stage::Taken }
         })
     })
 }
