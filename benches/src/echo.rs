@@ -4,6 +4,7 @@ use crate::count::cpu_seconds;
 use crate::question::{Driven, Measurement, Run, wait_for_stop};
 use crate::stats::percentile;
 use crate::{Rt, Stream};
+use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
@@ -176,5 +177,79 @@ pub fn drive(child: &mut Measurement, connections: usize, length: Duration, row:
     Driven {
         operations: times.len() as f64,
         figures: vec![(row, percentile(&times, 0.99))],
+    }
+}
+
+/// As [`drive`], at so many messages a second, open loop: a connection may have several on their way, which come back in order. Says the 50th, 99th and 99.9th percentiles.
+///
+/// # Panics
+///
+/// If the server fails.
+pub fn drive_at(
+    child: &mut Measurement,
+    connections: usize,
+    rate: usize,
+    length: Duration,
+    rows: [&'static str; 3],
+) -> Driven {
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a port")]
+    let port = child.number() as u16;
+    let mut poll = mio::Poll::new().expect("an epoll");
+    let mut events = mio::Events::with_capacity(connections);
+    let connect = |token| {
+        let stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+        nonblocking(stream, &poll, token)
+    };
+    let mut streams: Vec<_> = (0..connections).map(connect).collect();
+    let message = [b'x'; MESSAGE];
+    // When what is on its way was due, and how many bytes have come of the first.
+    let mut due = vec![VecDeque::new(); connections];
+    let mut come = vec![0; connections];
+    let mut times = Vec::new();
+    let every = Duration::from_secs(1) / u32::try_from(rate).expect("a rate");
+    let begin = Instant::now();
+    let mut next = begin;
+    let mut sent = 0;
+    // The first fifth warms up.
+    let counts = begin + length / 5;
+    while next < begin + length || due.iter().any(|due| !due.is_empty()) {
+        let now = Instant::now();
+        while next <= now && next < begin + length {
+            let who = sent % connections;
+            streams[who]
+                .write_all(&message)
+                .expect("there is room for some messages");
+            due[who].push_back(next);
+            sent += 1;
+            next += every;
+        }
+        poll.poll(&mut events, Some(Duration::ZERO)).expect("epoll looks");
+        for event in &events {
+            let who = event.token().0;
+            let mut buffer = [0; 4096];
+            while let Ok(read) = streams[who].read(&mut buffer) {
+                assert!(read > 0, "the server closed a connection");
+                come[who] += read;
+                let now = Instant::now();
+                while come[who] >= MESSAGE {
+                    come[who] -= MESSAGE;
+                    let since = due[who].pop_front().expect("it was sent");
+                    if since >= counts {
+                        times.push((now - since).as_nanos() as f64 / 1e3);
+                    }
+                }
+                if read < buffer.len() {
+                    break;
+                }
+            }
+        }
+    }
+    let parts = [0.5, 0.99, 0.999];
+    Driven {
+        operations: sent as f64,
+        figures: rows
+            .into_iter()
+            .zip(parts.map(|part| percentile(&times, part)))
+            .collect(),
     }
 }
