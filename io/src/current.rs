@@ -53,6 +53,9 @@ pub struct Enter {
 
 struct Shared {
     reactors: Vec<Reactor>,
+    /// To so many of them, the first ones, sockets are dealt that have no home: as many as the machine can run at a time. More of them would find fewer events
+    /// each, and wake more threads for these.
+    dealt: usize,
     hooks: Hooks,
     /// Where its sockets are, if they are simulated.
     network: Option<Network>,
@@ -90,9 +93,16 @@ impl Handle {
     #[track_caller]
     fn over(network: Option<Network>, reactors: Vec<Reactor>, hooks: Hooks) -> Handle {
         assert!(!reactors.is_empty(), "a runtime needs at least one reactor");
+        let all = reactors.len();
+        // Nothing that is simulated depends on the machine.
+        let dealt = match &network {
+            Some(_) => all,
+            None => std::thread::available_parallelism().map_or(all, |processors| processors.get().min(all)),
+        };
         Handle {
             shared: Arc::new(Shared {
                 reactors,
+                dealt,
                 hooks,
                 network,
                 next: AtomicUsize::new(0),
@@ -161,16 +171,17 @@ impl Handle {
 
     /// Where a new socket belongs: the home worker, or without one the next in turn.
     pub(crate) fn place(&self) -> usize {
-        let reactors = self.shared.reactors.len();
         // Relaxed: any distribution is right.
         self.home
-            .unwrap_or_else(|| self.shared.next.fetch_add(1, Ordering::Relaxed) % reactors)
+            .unwrap_or_else(|| self.shared.next.fetch_add(1, Ordering::Relaxed) % self.shared.dealt)
     }
 
-    /// The worker with the fewest sources; `first`, if no other has fewer.
+    /// Of the workers to whom sockets are dealt, the one with the fewest sources; `first`, if it is one of them and no other has fewer.
     #[allow(dead_code, reason = "sockets use it, and the model build has none")]
     pub(crate) fn least_loaded(&self, first: usize) -> usize {
-        let others = (0..self.shared.reactors.len()).filter(|&index| index != first);
+        let dealt = self.shared.dealt;
+        let first = first.min(dealt - 1);
+        let others = (0..dealt).filter(|&index| index != first);
         let by_load = std::iter::once(first)
             .chain(others)
             .min_by_key(|&index| self.shared.reactors[index].load());
