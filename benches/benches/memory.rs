@@ -8,7 +8,7 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-const TASKS: u32 = 200_000;
+const TASKS: u32 = 500_000;
 
 fn parked<R: Rt>(run: &mut Run) {
     memory::<R>(run, "parked_task", || R::detach(R::spawn(std::future::pending::<()>())));
@@ -51,7 +51,7 @@ fn main() {
                 rows: &[Row {
                     name: "parked_task",
                     unit: "bytes",
-                    what: "200,000 tasks that wait for ever, detached; resident memory per task",
+                    what: "500,000 tasks that wait for ever, detached; resident memory per task",
                     target: Some(Target::Figure(112.0)),
                 }],
                 contenders: all!(parked),
@@ -65,7 +65,7 @@ fn main() {
                 rows: &[Row {
                     name: "sleeping_task",
                     unit: "bytes",
-                    what: "200,000 tasks that sleep, detached; resident memory per task",
+                    what: "500,000 tasks that sleep, detached; resident memory per task",
                     target: Some(Target::Figure(200.0)),
                 }],
                 contenders: all!(sleeping),

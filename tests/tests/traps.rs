@@ -619,3 +619,37 @@ fn large_futures_leave_room_on_the_stack() {
         local.expect("a thread").join().expect("no panic");
     });
 }
+
+/// A reactor for each of many workers would find few events at a time and wake a thread for each: with more workers than processors, accepted sockets are dealt
+/// to as many reactors as there are processors.
+#[test]
+fn more_workers_than_processors_share_few_reactors() {
+    const CONNECTIONS: usize = 32;
+    within(|| {
+        let processors = std::thread::available_parallelism().expect("the system knows").get();
+        let runtime = multi(processors + 4);
+        let accepted = runtime.spawn(async {
+            let listener = filch::net::TcpListener::bind("127.0.0.1:0")
+                .await
+                .expect("a port is free");
+            let address = listener.local_addr().expect("it is bound");
+            let mut kept = Vec::new();
+            for _ in 0..CONNECTIONS {
+                let client = std::net::TcpStream::connect(address).expect("it listens");
+                kept.push((client, listener.accept().await.expect("a connection")));
+            }
+            // Not the listener: it is at home where its task ran.
+            drop(listener);
+            kept
+        });
+        let kept = runtime.block_on(accepted).expect("no panic");
+        let metrics = runtime.metrics();
+        let sources: Vec<_> = (0..metrics.num_workers())
+            .map(|worker| metrics.worker_io_sources(worker))
+            .collect();
+        assert_eq!(sources[..processors].iter().sum::<usize>(), CONNECTIONS, "{sources:?}");
+        let even = CONNECTIONS.div_ceil(processors);
+        assert!(sources.iter().all(|&count| count <= even + 1), "{sources:?}");
+        drop(kept);
+    });
+}
