@@ -156,6 +156,7 @@ impl Monitor {
 
     /// What the runtime's end has left behind.
     pub(crate) fn leaked(&self, sockets: Vec<Origin>, timers: Vec<Origin>, threads: usize) {
+        // Of these threads some may be about to end, with their job.
         let jobs = match threads {
             0 => Vec::new(),
             _ => self.jobs().values().cloned().collect(),
@@ -169,7 +170,7 @@ impl Monitor {
                 left::places(timers),
                 "timers are still there, and panic when they are polled",
             ),
-            ((threads, left::places(jobs).1), "threads are still in a blocking job"),
+            (left::places(jobs), "threads are still in a blocking job"),
         ];
         for ((count, places), what) in left.into_iter().filter(|((count, _), _)| *count > 0) {
             let message = format!("a runtime has ended, and {count} of its {what}");
