@@ -458,7 +458,7 @@ fn accepted_connections_are_dealt_to_the_least_loaded_worker() {
         }
         let loads: Vec<usize> = driver.handle.reactors().iter().map(|reactor| reactor.load()).collect();
         // Nine sources on three workers, or on two or one if there are no more processors.
-        let processors = std::thread::available_parallelism().unwrap().get();
+        let processors = thread::available_parallelism().unwrap().get();
         let expected: &[usize] = match processors {
             1 => &[9, 0, 0],
             2 => &[5, 4, 0],
