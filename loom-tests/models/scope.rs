@@ -487,3 +487,30 @@ fn a_cancel_reaches_all_children() {
         assert!(outcome(parent).is_err_and(|error| error.is_cancelled()));
     });
 }
+
+/// A body awaits a child that one cancel ends with it, on another thread: whatever comes first, it does not hear of that.
+#[test]
+fn a_child_that_is_cancelled_with_its_awaiter_is_no_news() {
+    model("a_child_that_is_cancelled_with_its_awaiter_is_no_news", Some(3), || {
+        let (yard, elsewhere) = (Yard::new(), Yard::new());
+        let node = Node::new(None, Kind::Scope, None);
+        let waits = child(&elsewhere, &node, std::future::pending::<Option<()>>());
+        elsewhere.drain();
+        let parent = yard.spawn({
+            let node = node.clone();
+            async move {
+                let body = async { panic!("the body heard of the end of its child: {:?}", waits.await) };
+                scope::driven::Driven::at(node, Location::caller(), body).await
+            }
+        });
+        yard.drain();
+        let other = thread::spawn(move || {
+            node.cancel(reason(), None);
+            elsewhere.drain();
+        });
+        yard.drain();
+        other.join().expect("joined");
+        yard.drain();
+        assert_eq!(outcome(parent).expect("a value"), None::<()>);
+    });
+}

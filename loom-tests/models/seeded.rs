@@ -69,6 +69,7 @@ caught! {
     cancel_wakes_first: "CancelWakesFirst" by "scope::a_cancel_is_heard";
     gives_up_blindly: "GivesUpBlindly" by "sheet::a_stack_is_seen_whole_or_not_at_all";
     last_child_in_silence: "LastChildInSilence" by "scope::the_last_child_wakes_the_scope";
+    join_looks_twice: "JoinLooksTwice" by "scope::a_child_that_is_cancelled_with_its_awaiter_is_no_news";
     watcher_no_recheck: "WatcherNoRecheck" by "watcher::a_running_worker_is_watched";
     event_forgets_grant: "EventForgetsGrant" by "event::who_waits_when_it_is_set_goes";
     notice_not_passed_on: "NoticeNotPassedOn" by "notices::a_notice_is_passed_on";

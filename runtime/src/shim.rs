@@ -525,6 +525,8 @@ pub(crate) enum Bug {
     CancelWakesFirst,
     /// The last child of a scope ends and wakes nobody.
     LastChildInSilence,
+    /// Whoever awaits a task looks twice whether it has ended.
+    JoinLooksTwice,
     /// Whoever asks for a stack gives up without a look whether it is being written.
     GivesUpBlindly,
 }

@@ -3,6 +3,7 @@
 use crate::coop;
 use crate::scope::ambient;
 use crate::scope::reason::{Reason, ReasonKind};
+use crate::shim::{Bug, seeded};
 use crate::task::cold::Cold;
 use crate::task::error::JoinError;
 use crate::task::id::Id;
@@ -177,15 +178,18 @@ impl<T> Future for JoinHandle<T> {
     /// If it is polled after it gave the outcome.
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if !self.task.is_finished() {
+        if seeded(Bug::JoinLooksTwice) && !self.task.is_finished() {
             return self.task.poll(cx);
         }
-        ready!(coop::charge(cx));
-        if self.task.cold().is_some_and(is_cancelled_with_us) {
-            // Both are cancelled by one cancel: it is not news to be handled here, and this code ends as if the task had been a moment slower.
-            return Poll::Pending;
-        }
-        self.task.poll(cx)
+        // One look decides whether it has ended: of a second one, what comes between the two would be taken as it is.
+        self.task.poll_if(cx, |task, cx| {
+            ready!(coop::charge(cx));
+            match task.cold().is_some_and(is_cancelled_with_us) {
+                // Both are cancelled by one cancel: it is not news to be handled here, and this code ends as if the task had been a moment slower.
+                true => Poll::Pending,
+                false => Poll::Ready(()),
+            }
+        })
     }
 }
 

@@ -443,7 +443,18 @@ impl<T> JoinRef<T> {
 
     /// The outcome, or a promise to wake.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<T, JoinError>> {
+        self.poll_if(cx, |_, _| Poll::Ready(()))
+    }
+
+    /// As [`poll`](Self::poll), if `taken` has nothing against it when the outcome is there. Else that stays, and who polls sees to the wake.
+    #[inline]
+    pub(crate) fn poll_if(
+        &mut self,
+        cx: &mut Context<'_>,
+        taken: impl FnOnce(&Self, &mut Context<'_>) -> Poll<()>,
+    ) -> Poll<Result<T, JoinError>> {
         ready!(self.poll_end(cx));
+        ready!(taken(self, cx));
         Poll::Ready(self.take_output())
     }
 
