@@ -1,5 +1,5 @@
 //! Rules about the sources that no compiler knows: where unsafe code and conditional compilation may stand, who may import
-//! whom, and that the architecture's journeys name what exists.
+//! whom, and that the architecture's journeys and docs/scaling.md name what exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -303,6 +303,130 @@ fn the_journeys_name_what_exists() {
         steps >= 20,
         "ARCHITECTURE.md names only {steps} steps: are the journeys still there?"
     );
+}
+
+/// The number of the line in which a function is defined; of several with that name, of the one next to line `near`.
+fn line_of(source: &str, function: &str, near: usize) -> Option<usize> {
+    let defined = |line: &str| {
+        line.match_indices(&format!("fn {function}"))
+            .any(|(place, found)| line[place + found.len()..].starts_with(['(', '<']))
+    };
+    code(source)
+        .filter(|(_, line)| defined(line))
+        .map(|(number, _)| number)
+        .min_by_key(|number| number.abs_diff(near))
+}
+
+/// docs/scaling.md names places as `file.rs:line: function`. Lines move with every change, functions do not: these are what must be there. With `FILCH_LINES=renew`
+/// the present lines are written.
+#[test]
+fn scaling_names_what_exists() {
+    let path = root().join("docs/scaling.md");
+    let text = fs::read_to_string(&path).expect("docs/scaling.md is there");
+    let files = crates();
+    let mut places = 0;
+    let renewed: Vec<String> = text
+        .split('`')
+        .enumerate()
+        .map(|(number, part)| {
+            let Some((file, rest)) = part.split_once(".rs:").filter(|_| number % 2 == 1) else {
+                return part.to_owned();
+            };
+            let (line, function) = rest
+                .split_once(": ")
+                .unwrap_or_else(|| panic!("{part}: no line, or no function"));
+            let near = line.parse().unwrap_or_else(|_| panic!("{part}: {line} is no line"));
+            let source = files
+                .get(&format!("{file}.rs"))
+                .unwrap_or_else(|| panic!("docs/scaling.md names {file}.rs, which does not exist"));
+            let found = line_of(source, function, near).unwrap_or_else(|| {
+                panic!("docs/scaling.md names {function} in {file}.rs, where there is no such function")
+            });
+            places += 1;
+            format!("{file}.rs:{found}: {function}")
+        })
+        .collect();
+    assert!(places >= 100, "docs/scaling.md names only {places} places");
+    if std::env::var("FILCH_LINES").is_ok_and(|wish| wish == "renew") {
+        fs::write(&path, renewed.join("`")).expect("docs/scaling.md can be written");
+    }
+}
+
+/// The figures for 2, 8, 32 and 128 workers in docs/scaling.md are what their formulas give, and the limits in these are the sources'.
+#[test]
+fn scaling_counts_what_it_says() {
+    let text = fs::read_to_string(root().join("docs/scaling.md")).expect("docs/scaling.md is there");
+    let files = crates();
+    let limit = |file: &str, limit: &str| {
+        let source = &files[file];
+        assert!(source.contains(limit), "{file} does not say {limit} any more");
+    };
+    limit("runtime/src/scheduler/inbox.rs", "const MAX_SHARDS: usize = 8;");
+    limit(
+        "runtime/src/scheduler/idle.rs",
+        "const BITS: usize = usize::BITS as usize;",
+    );
+    limit("runtime/src/scheduler/worker.rs", "const STEAL_LIMIT: usize = 64;");
+    limit("runtime/src/scheduler/worker.rs", "const DRIVER_INTERVAL: u32 = 61;");
+    limit("runtime/src/staff.rs", "settings.workers + 1");
+    limit("runtime/src/task/id.rs", "const BLOCK: u64 = 256;");
+    let shards = |n: usize| n.next_power_of_two().min(8);
+    let value = |formula: &str, n: usize| match formula {
+        "1" => 1,
+        "n" => n,
+        "3n" => 3 * n,
+        "n - 1" => n - 1,
+        "2(n - 1)" => 2 * (n - 1),
+        "n(n - 1)" => n * (n - 1),
+        "2n + 1" => 2 * n + 1,
+        "n / 64, up" => n.div_ceil(64),
+        "min(n, 8), to a power of two" => shards(n),
+        "n / shards" => n / shards(n),
+        _ => panic!("docs/scaling.md has the formula {formula}, which this test does not know"),
+    };
+    let section = |heading: &str| {
+        let begin = text
+            .split(&format!("\n## {heading}\n"))
+            .nth(1)
+            .unwrap_or_else(|| panic!("no {heading}"));
+        let rows = begin.split("\n## ").next().unwrap_or(begin).lines();
+        let rows: Vec<Vec<&str>> = rows
+            .filter(|line| line.starts_with("| "))
+            .skip(1)
+            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+            .collect();
+        rows
+    };
+    let grown = section("What grows with the workers");
+    assert!(
+        grown.len() >= 15,
+        "the look at the table finds only {} rows",
+        grown.len()
+    );
+    for row in &grown {
+        for (cell, n) in row[2..6].iter().zip([2, 8, 32, 128]) {
+            assert_eq!(*cell, value(row[1], n).to_string(), "{} with {n} workers", row[0]);
+        }
+    }
+    let operations = section("Operations");
+    assert!(
+        operations.len() >= 30,
+        "the look at the table finds only {} rows",
+        operations.len()
+    );
+    for row in &operations {
+        assert_eq!(row.len(), 7, "{}", row[0]);
+        assert!(row.iter().all(|cell| !cell.is_empty()), "{}", row[0]);
+        // Lines at 2, 8, 32 and 128 workers.
+        let lines: Vec<&str> = row[1]
+            .split([':', ';', '.'])
+            .next()
+            .unwrap_or_default()
+            .split(" / ")
+            .collect();
+        assert_eq!(lines.len(), 4, "{}: {}", row[0], row[1]);
+        assert!(row[6].contains(".rs:") || row[6].starts_with("as above"), "{}", row[0]);
+    }
 }
 
 /// Chains of `let` and `&&` came with Rust 1.88, which is newer than what the crates ask for; no lint says so.
