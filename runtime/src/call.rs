@@ -111,7 +111,7 @@ impl Handle {
 /// Outside of a runtime.
 #[track_caller]
 pub fn call_soon(f: impl FnOnce() + Send + 'static) -> CallHandle {
-    Handle::current().call_soon(f)
+    Handle::here().call_soon(f)
 }
 
 /// [`Handle::call_later`], on the runtime that this thread is inside of.
@@ -130,7 +130,7 @@ pub fn call_soon(f: impl FnOnce() + Send + 'static) -> CallHandle {
 /// ```
 #[track_caller]
 pub fn call_later(delay: Duration, f: impl FnOnce() + Send + 'static) -> CallHandle {
-    Handle::current().call_later(delay, f)
+    Handle::here().call_later(delay, f)
 }
 
 /// [`Handle::call_at`], on the runtime that this thread is inside of.
@@ -140,7 +140,7 @@ pub fn call_later(delay: Duration, f: impl FnOnce() + Send + 'static) -> CallHan
 /// Outside of a runtime.
 #[track_caller]
 pub fn call_at(time: Instant, f: impl FnOnce() + Send + 'static) -> CallHandle {
-    Handle::current().call_at(time, f)
+    Handle::here().call_at(time, f)
 }
 
 /// A callback that was scheduled. From [`Handle::call_soon`] and its kin. Dropping it changes nothing.

@@ -352,7 +352,7 @@ impl<E: Send + 'static> Group<E> {
     {
         let node = &self.inner.node;
         // First of all: it panics outside of a runtime.
-        let handle = Handle::current();
+        let handle = Handle::here();
         if node.is_cancelled() || !node.add_child() {
             // What it has to clean up is the caller's, for the child never is a task of a runtime.
             let refused = ambient::with_heir(scope::current, || JoinHandle::refused(child, location));

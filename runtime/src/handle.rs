@@ -22,6 +22,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -46,7 +47,8 @@ pub enum RuntimeFlavor {
 }
 
 thread_local_const! {
-    static CURRENT: RefCell<Option<Handle>> = RefCell::new(None)
+    /// The handle is this thread's own, so that who spawns takes it without a write that other threads would see.
+    static CURRENT: RefCell<Option<Rc<Handle>>> = RefCell::new(None)
 }
 
 thread_local_const! {
@@ -90,10 +92,7 @@ impl Handle {
     /// If it is inside of none.
     #[track_caller]
     pub fn current() -> Self {
-        match Self::try_current() {
-            Ok(handle) => handle,
-            Err(error) => panic!("{error}"),
-        }
+        Self::clone(&Self::here())
     }
 
     /// The runtime that this thread is inside of.
@@ -102,6 +101,20 @@ impl Handle {
     ///
     /// If it is inside of none.
     pub fn try_current() -> Result<Self, TryCurrentError> {
+        Self::try_here().map(|handle| Self::clone(&handle))
+    }
+
+    /// As [`current`](Self::current), for whoever calls it on this thread and forgets it: threads do not contend for it.
+    #[track_caller]
+    pub(crate) fn here() -> Rc<Self> {
+        match Self::try_here() {
+            Ok(handle) => handle,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// As [`here`](Self::here). It is no borrow, for destructors of a future that is refused may enter and leave.
+    fn try_here() -> Result<Rc<Self>, TryCurrentError> {
         CURRENT
             .try_with(|current| current.borrow().clone())
             .ok()
@@ -307,7 +320,7 @@ impl Handle {
     fn enter_with(&self, io: filch_io::Enter, timer: filch_timer::Enter) -> Entered {
         // A thread whose locals are gone already cannot be inside: what runs on it then finds no runtime.
         let previous = CURRENT
-            .try_with(|current| current.replace(Some(self.clone())))
+            .try_with(|current| current.replace(Some(Rc::new(self.clone()))))
             .ok()
             .flatten();
         let depth = DEPTH.try_with(|depth| depth.replace(depth.get() + 1)).unwrap_or(0);
@@ -474,7 +487,7 @@ pub struct EnterGuard<'a> {
 /// A thread's being inside a runtime, in all three crates.
 #[derive(Debug)]
 pub(crate) struct Entered {
-    previous: Option<Handle>,
+    previous: Option<Rc<Handle>>,
     /// How deep the thread was inside runtimes before.
     depth: usize,
     _io: filch_io::Enter,

@@ -31,7 +31,7 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    Handle::current().spawn(future)
+    Handle::here().spawn(future)
 }
 
 /// Makes a [`Lane`] of the runtime that this thread is inside of: a logical event loop, whose tasks run one at a time and in order.
@@ -41,7 +41,7 @@ where
 /// Outside of a runtime.
 #[track_caller]
 pub fn lane() -> Lane {
-    Handle::current().lane()
+    Handle::here().lane()
 }
 
 /// Runs a function that blocks (file access, a long computation, a library that waits) on a thread of the blocking pool, and gives a
@@ -65,7 +65,7 @@ where
     F: FnOnce() -> R + Send + 'static,
     R: Send + 'static,
 {
-    Handle::current().spawn_blocking(f)
+    Handle::here().spawn_blocking(f)
 }
 
 /// Lets the other tasks that are ready run first: this task goes to the end of its worker's queue.

@@ -65,7 +65,7 @@ impl<'a> Builder<'a> {
         let location = Location::caller();
         match self.lane {
             Some(lane) => lane.spawn_with(future, Some(self.cold()), location),
-            None => Handle::current().spawn_with(future, self.cold(), location),
+            None => Handle::here().spawn_with(future, self.cold(), location),
         }
     }
 

@@ -321,6 +321,30 @@ fn signals_that_cannot_be_listened_to() {
     });
 }
 
+/// What a runtime that is gone refuses is dropped by the one who spawns; it may go in and out of runtimes, and ask where it is.
+#[test]
+fn a_refused_future_enters_another_runtime() {
+    struct Enters(Handle);
+    impl Drop for Enters {
+        fn drop(&mut self) {
+            let inside = self.0.enter();
+            assert_eq!(Handle::current().runtime_flavor(), self.0.runtime_flavor());
+            drop(inside);
+            assert_ne!(Handle::current().runtime_flavor(), self.0.runtime_flavor());
+        }
+    }
+    within(|| {
+        let other = current();
+        let runtime = multi(2);
+        let gone = runtime.handle().clone();
+        drop(runtime);
+        let _inside = gone.enter();
+        let enters = Enters(other.handle().clone());
+        let refused = filch::spawn(async move { drop(enters) });
+        assert!(gone.block_on(refused).expect_err("not begun").is_cancelled());
+    });
+}
+
 #[test]
 fn a_handle_that_outlives_its_runtime() {
     within(|| {

@@ -94,7 +94,7 @@ impl<V: Send + 'static> Brood<V> {
         if self.node.is_cancelled() || !self.node.add_child() {
             return JoinHandle::refused(child, self.location);
         }
-        Handle::current().spawn_child(child, Box::new(Cold::new(Some(family))), self.location)
+        Handle::here().spawn_child(child, Box::new(Cold::new(Some(family))), self.location)
     }
 
     pub(super) fn node(&self) -> &Arc<Node> {
