@@ -287,10 +287,10 @@ struct Options {
 }
 
 impl Options {
-    fn parse(words: impl Iterator<Item = String>) -> Result<Self, String> {
+    fn parse(words: impl Iterator<Item = String>, rounds: usize) -> Result<Self, String> {
         let mut options = Self {
             parts: Vec::new(),
-            rounds: 5,
+            rounds,
             full: false,
             counts: true,
         };
@@ -320,6 +320,15 @@ impl Options {
 ///
 /// If a measurement fails.
 pub fn ask(question: &str, cases: &[Case]) {
+    ask_rounds(question, cases, 5);
+}
+
+/// As [`ask`], with so many rounds unless the command line says otherwise: for what takes long.
+///
+/// # Panics
+///
+/// If a measurement fails.
+pub fn ask_rounds(question: &str, cases: &[Case], rounds: usize) {
     let words: Vec<String> = std::env::args().skip(1).collect();
     if let [child, case, contender, point, counts] = words.as_slice() {
         if child == "--child" {
@@ -328,7 +337,7 @@ pub fn ask(question: &str, cases: &[Case]) {
             return;
         }
     }
-    let options = match Options::parse(words.into_iter()) {
+    let options = match Options::parse(words.into_iter(), rounds) {
         Ok(options) => options,
         Err(problem) => {
             eprintln!(

@@ -74,7 +74,10 @@ impl Figure {
             rounds: values.len(),
             date: today(),
             value: three(values),
-            ratio: ratios.filter(|ratios| !ratios.is_empty()).map(|ratios| three(&ratios)),
+            // Nothing is a multiple of nothing, or of less.
+            ratio: ratios
+                .filter(|ratios| !ratios.is_empty() && ratios.iter().all(|ratio| ratio.is_finite() && *ratio >= 0.0))
+                .map(|ratios| three(&ratios)),
             counts,
         }
     }
@@ -263,6 +266,17 @@ const ORDER: &[&str] = &[
     "sleeps_late",
     "parked_task",
     "sleeping_task",
+    "idle_cpu",
+    "idle_wakeups",
+    "idle_open",
+    "burst_tasks",
+    "burst_tasks_rest",
+    "burst_tasks_live",
+    "burst_tasks_trimmed",
+    "burst_timers",
+    "burst_timers_rest",
+    "burst_timers_live",
+    "burst_timers_trimmed",
     "echo",
     "echo_p99",
     "http1",

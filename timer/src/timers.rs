@@ -179,6 +179,10 @@ impl Timers {
     /// Read the clock after this, not before: if it was moved by hand meanwhile, the moment may have come already.
     pub fn park(&self) -> Option<Instant> {
         let mut inner = self.inner.lock();
+        // Here, since the owner has nothing else to do. What others cancel while it sleeps, `cancel` sees.
+        if inner.wheel.is_sparse() {
+            inner.wheel.trim();
+        }
         let next = inner.wheel.next_turn().unwrap_or(NEVER);
         if seeded(Bug::ParkInTwoSections) {
             drop(inner);
@@ -292,7 +296,13 @@ impl Timers {
 
     /// Disarms a timer and gives its waker back; `None` if it has fired.
     pub(crate) fn cancel(&self, key: Key) -> Option<Waker> {
-        self.inner.lock().wheel.remove(key)
+        let mut inner = self.inner.lock();
+        let waker = inner.wheel.remove(key);
+        // The owner will not look before it wakes up, which may take hours.
+        if inner.parked_until.is_some() && inner.wheel.is_sparse() {
+            inner.wheel.trim();
+        }
+        waker
     }
 
     pub(crate) fn is_armed(&self, key: Key) -> bool {

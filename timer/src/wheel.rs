@@ -42,6 +42,10 @@ const NIL: u32 = u32::MAX;
 /// [`Wheel::next_turn`] reads the deadlines of a slot on an upper level if there are at most this many of them; otherwise the
 /// slot's beginning, an early but safe answer, is cheaper than the truth.
 const FEW: usize = 8;
+/// A wheel with fewer entries than this, used or not, is never [sparse](Wheel::is_sparse): it is not worth a look.
+const SMALL: usize = 4096;
+/// So few entries that a look for each of them is no waste.
+const HANDFUL: usize = 16;
 
 /// The name of an entry of a [`Wheel`]: its index, and which of the index's successive users it is.
 ///
@@ -97,6 +101,12 @@ pub struct Wheel<T> {
     /// The first of the free entries, which are chained by `next`.
     free: u32,
     len: usize,
+    /// Entries that were freed since the last [`trim`](Wheel::trim).
+    freed: usize,
+    /// Half as many entries as there were at the last [`trim`](Wheel::trim).
+    few: usize,
+    /// The generation at which the next new index begins: after those of every index that was given back.
+    born: NonZeroU32,
 }
 
 struct Entry<T> {
@@ -130,6 +140,9 @@ impl<T> Wheel<T> {
             entries: Vec::new(),
             free: NIL,
             len: 0,
+            freed: 0,
+            few: 0,
+            born: NonZeroU32::MIN,
         }
     }
 
@@ -244,6 +257,48 @@ impl<T> Wheel<T> {
                 if let Some(value) = self.release(index) {
                     removed(value);
                 }
+            }
+        }
+    }
+
+    /// How many entries there is memory for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.entries.capacity()
+    }
+
+    /// Whether [`trim`](Wheel::trim) is worth its time: there is memory for many entries, few are there, and half of all were freed since the last look, or the
+    /// one at the end has gone that held everything before it, and there are at most half as many as then, or a handful.
+    ///
+    /// So a caller that asks before each trim pays O(log n) at most for an entry that is removed or expires, n being how many there were at the same time, and a
+    /// handful of looks more: a look that finds the end free gives something back, and new entries fill the gaps from the front.
+    #[must_use]
+    pub fn is_sparse(&self) -> bool {
+        let made = self.entries.len();
+        if made < SMALL || self.len > made / 4 {
+            return false;
+        }
+        let end_is_free = || self.entries.last().is_some_and(|last| last.value.is_none());
+        self.freed >= made / 2 || self.len <= self.few.max(HANDFUL) && end_is_free()
+    }
+
+    /// Gives back the memory behind the last entry, and has new entries fill the gaps from the front. O(all entries that were ever there at the same time).
+    pub fn trim(&mut self) {
+        (self.freed, self.few) = (0, self.len / 2);
+        // An index whose generations are used up stays, as a place that nobody has.
+        let is_kept = |entry: &Entry<T>| entry.value.is_some() || entry.generation == NonZeroU32::MAX;
+        let kept = self.entries.iter().rposition(is_kept).map_or(0, |last| last + 1);
+        // No key of an index that goes finds who comes later under the same index.
+        for entry in self.entries.drain(kept..) {
+            self.born = self.born.max(entry.generation);
+        }
+        self.entries.shrink_to_fit();
+        self.free = NIL;
+        for index in (0..kept).rev() {
+            let entry = &mut self.entries[index];
+            if !is_kept(entry) {
+                entry.next = self.free;
+                self.free = index as u32;
             }
         }
     }
@@ -391,7 +446,7 @@ impl<T> Wheel<T> {
         }
         let index = self.entries.len();
         assert!(index < NIL as usize, "a wheel holds at most 2^32 - 1 timers");
-        let (value, generation) = (Some(value), NonZeroU32::MIN);
+        let (value, generation) = (Some(value), self.born);
         self.entries.push(Entry {
             deadline,
             value,
@@ -406,16 +461,22 @@ impl<T> Wheel<T> {
     /// Frees an entry that stands in no list any more.
     fn release(&mut self, index: u32) -> Option<T> {
         let free = self.free;
+        // The end of a sparse wheel waits for the next trim: given out again at once, it would hold everything before it for ever.
+        let made = self.entries.len();
+        let is_needed = index as usize + 1 < made || made < SMALL || self.len > made / 4;
         let entry = self.entry(index);
         let value = entry.value.take()?;
         // An index whose generations are used up is left out of the free list for good: 48 bytes per 2^32 timers are
         // cheaper than a key that finds somebody else's entry.
         if let Some(generation) = entry.generation.checked_add(1) {
             entry.generation = generation;
-            entry.next = free;
-            self.free = index;
+            if is_needed {
+                entry.next = free;
+                self.free = index;
+            }
         }
         self.len -= 1;
+        self.freed += 1;
         Some(value)
     }
 }
@@ -469,6 +530,119 @@ mod tests {
         let next = wheel.insert(1, 'c');
         assert_ne!(next.index, last.index);
         assert!(!wheel.contains(last) && !wheel.contains(Key::reserved(0)));
+    }
+
+    #[test]
+    fn a_key_finds_nobody_who_came_after_a_trim() {
+        let mut wheel = Wheel::new();
+        let keys: Vec<Key> = (0..10).map(|tick| wheel.insert(tick, tick)).collect();
+        for key in &keys[4..] {
+            wheel.remove(*key);
+        }
+        // Used more often than the others.
+        for _ in 0..3 {
+            let key = wheel.insert(1, 1);
+            wheel.remove(key);
+        }
+        wheel.remove(keys[1]);
+        wheel.trim();
+        assert_eq!((wheel.entries.len(), wheel.capacity()), (4, 4));
+        // The gap first.
+        let new: Vec<Key> = (20..40).map(|tick| wheel.insert(tick, tick)).collect();
+        assert_eq!(new[0].index, keys[1].index);
+        for (index, key) in keys.iter().enumerate() {
+            assert_eq!(wheel.contains(*key), [0, 2, 3].contains(&index), "{index}");
+        }
+        assert!(new.iter().all(|key| wheel.contains(*key)));
+    }
+
+    #[test]
+    fn a_trim_keeps_used_up_indices_unused() {
+        let mut wheel = Wheel::new();
+        let first = wheel.insert(1, 'a');
+        wheel.entries[0].generation = NonZeroU32::MAX;
+        let last = Key {
+            generation: NonZeroU32::MAX,
+            ..first
+        };
+        wheel.remove(last);
+        wheel.trim();
+        let next = wheel.insert(1, 'b');
+        assert_ne!(next.index, last.index);
+        assert!(!wheel.contains(last));
+    }
+
+    #[test]
+    fn a_wheel_is_sparse_when_a_look_is_worth_it() {
+        let mut wheel = Wheel::new();
+        let stays = wheel.insert(7, 0);
+        for _ in 0..2 {
+            let keys: Vec<Key> = (0..2 * SMALL).map(|value| wheel.insert(1_000_000, value)).collect();
+            let (last, first) = (keys[2 * SMALL - 1], &keys[..2 * SMALL - 1]);
+            assert!(!wheel.is_sparse());
+            for key in &first[200..] {
+                wheel.remove(*key);
+            }
+            assert!(wheel.is_sparse());
+            // For nothing: the end is in use.
+            wheel.trim();
+            assert!(wheel.capacity() > 2 * SMALL && !wheel.is_sparse());
+            for key in &first[..190] {
+                wheel.remove(*key);
+            }
+            assert!(!wheel.is_sparse(), "the end is still in use");
+            wheel.remove(last);
+            assert!(wheel.is_sparse());
+            wheel.trim();
+            assert_eq!(wheel.capacity(), 201);
+            assert!(!wheel.is_sparse());
+            for key in &first[190..] {
+                wheel.remove(*key);
+            }
+            wheel.trim();
+            assert_eq!(wheel.capacity(), 1);
+        }
+        assert!(wheel.contains(stays));
+    }
+
+    #[test]
+    fn the_last_entry_of_a_burst_is_not_used_again_and_again() {
+        let mut wheel = Wheel::new();
+        let keys: Vec<Key> = (0..2 * SMALL).map(|value| wheel.insert(1_000_000, value)).collect();
+        for key in &keys {
+            wheel.remove(*key);
+        }
+        // Two timers one after the other, with a look in between, while one is there.
+        for _ in 0..2 {
+            let key = wheel.insert(1_000_000, 0);
+            if wheel.is_sparse() {
+                wheel.trim();
+            }
+            wheel.remove(key);
+        }
+        assert_eq!(wheel.capacity(), 1);
+    }
+
+    #[test]
+    fn looks_are_rare_while_a_full_wheel_empties() {
+        let mut wheel = Wheel::new();
+        // From the end, so that each look finds something, and from the beginning, so that it finds nothing.
+        for from_the_end in [true, false] {
+            let mut keys: Vec<Key> = (0..64 * SMALL).map(|value| wheel.insert(1_000_000, value)).collect();
+            if from_the_end {
+                keys.reverse();
+            }
+            let mut looks = 0;
+            for key in keys {
+                wheel.remove(key);
+                if wheel.is_sparse() {
+                    wheel.trim();
+                    looks += 1;
+                }
+            }
+            assert!((1..=18 + HANDFUL).contains(&looks), "{looks} looks");
+            assert!(wheel.capacity() <= SMALL, "{} entries are kept", wheel.capacity());
+        }
     }
 
     #[test]

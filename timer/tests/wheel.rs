@@ -37,6 +37,7 @@ fn op() -> impl Strategy<Value = Op> {
         5 => step().prop_map(Op::Turn),
         3 => Just(Op::TurnToNext),
         1 => Just(Op::Clear),
+        2 => Just(Op::Trim),
     ]
 }
 

@@ -18,6 +18,7 @@ pub(crate) enum Op {
     /// Turns at the tick that the wheel itself names, until something expires.
     TurnToNext,
     Clear,
+    Trim,
 }
 
 /// A tick, seen from the present one.
@@ -67,6 +68,7 @@ fn read(bytes: &mut impl Iterator<Item = u8>) -> Option<Op> {
         9..=11 => Op::Turn(read_when(bytes)?),
         12..=14 => Op::TurnToNext,
         _ if op > 250 => Op::Clear,
+        _ if op > 220 => Op::Trim,
         _ => Op::Remove(bytes.next()?.into()),
     })
 }
@@ -149,6 +151,13 @@ impl Pair {
                     before == 0 || self.model.len() < before,
                     "turning when told to does not arrive"
                 );
+            }
+            Op::Trim => {
+                // Nobody notices; of the entries that are gone no key comes alive.
+                self.wheel.trim();
+                for (entry, key) in self.keys.iter().enumerate() {
+                    assert_eq!(self.wheel.contains(*key), self.places.contains_key(&entry));
+                }
             }
             Op::Clear => {
                 let mut removed = Vec::new();
