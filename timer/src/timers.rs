@@ -180,9 +180,7 @@ impl Timers {
     pub fn park(&self) -> Option<Instant> {
         let mut inner = self.inner.lock();
         // Here, since the owner has nothing else to do. What others cancel while it sleeps, `cancel` sees.
-        if inner.wheel.is_sparse() {
-            inner.wheel.trim();
-        }
+        inner.look_at_the_wheel();
         let next = inner.wheel.next_turn().unwrap_or(NEVER);
         if seeded(Bug::ParkInTwoSections) {
             drop(inner);
@@ -299,8 +297,8 @@ impl Timers {
         let mut inner = self.inner.lock();
         let waker = inner.wheel.remove(key);
         // The owner will not look before it wakes up, which may take hours.
-        if inner.parked_until.is_some() && inner.wheel.is_sparse() {
-            inner.wheel.trim();
+        if inner.parked_until.is_some() {
+            inner.look_at_the_wheel();
         }
         waker
     }
@@ -416,6 +414,14 @@ impl Timers {
 }
 
 impl Inner {
+    /// Gives back what a burst of timers has left.
+    #[cold]
+    fn look_at_the_wheel(&mut self) {
+        if self.wheel.is_sparse() {
+            self.wheel.trim();
+        }
+    }
+
     /// Forgets where timers came from that are armed no more.
     fn forget_origins(&mut self) {
         self.origins.retain(|key, _| self.wheel.contains(*key));

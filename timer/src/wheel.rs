@@ -105,6 +105,8 @@ pub struct Wheel<T> {
     freed: usize,
     /// Half as many entries as there were at the last [`trim`](Wheel::trim).
     few: usize,
+    /// The entry that was the last one then, or NIL. When it is freed it waits for the next trim: given out again at once, it would hold everything before it for ever.
+    end: u32,
     /// The generation at which the next new index begins: after those of every index that was given back.
     born: NonZeroU32,
 }
@@ -142,6 +144,7 @@ impl<T> Wheel<T> {
             len: 0,
             freed: 0,
             few: 0,
+            end: NIL,
             born: NonZeroU32::MIN,
         }
     }
@@ -181,6 +184,7 @@ impl<T> Wheel<T> {
     }
 
     /// Takes an entry out. O(1). `None` if it has expired or was removed before.
+    #[inline]
     pub fn remove(&mut self, key: Key) -> Option<T> {
         self.find(key)?;
         self.unlink(key.index);
@@ -283,6 +287,7 @@ impl<T> Wheel<T> {
     }
 
     /// Gives back the memory behind the last entry, and has new entries fill the gaps from the front. O(all entries that were ever there at the same time).
+    #[cold]
     pub fn trim(&mut self) {
         (self.freed, self.few) = (0, self.len / 2);
         // An index whose generations are used up stays, as a place that nobody has.
@@ -293,6 +298,7 @@ impl<T> Wheel<T> {
             self.born = self.born.max(entry.generation);
         }
         self.entries.shrink_to_fit();
+        self.end = (kept as u32).wrapping_sub(1);
         self.free = NIL;
         for index in (0..kept).rev() {
             let entry = &mut self.entries[index];
@@ -461,16 +467,14 @@ impl<T> Wheel<T> {
     /// Frees an entry that stands in no list any more.
     fn release(&mut self, index: u32) -> Option<T> {
         let free = self.free;
-        // The end of a sparse wheel waits for the next trim: given out again at once, it would hold everything before it for ever.
-        let made = self.entries.len();
-        let is_needed = index as usize + 1 < made || made < SMALL || self.len > made / 4;
+        let waits = index == self.end;
         let entry = self.entry(index);
         let value = entry.value.take()?;
         // An index whose generations are used up is left out of the free list for good: 48 bytes per 2^32 timers are
         // cheaper than a key that finds somebody else's entry.
         if let Some(generation) = entry.generation.checked_add(1) {
             entry.generation = generation;
-            if is_needed {
+            if !waits {
                 entry.next = free;
                 self.free = index;
             }
