@@ -9,6 +9,7 @@ mod connections;
 mod crowd;
 mod event;
 mod exchange;
+mod house;
 mod idle;
 mod inbox;
 mod join;

@@ -3,6 +3,8 @@
 //! It treats every ordering as SeqCst, so these find wrong protocols, not wrong orderings; those are loom's.
 
 mod harness;
+#[path = "../../models/house.rs"]
+mod house;
 mod parts;
 mod pool;
 mod seeded;

@@ -1,6 +1,7 @@
 //! Single parts with more threads than loom can have.
 
 use super::harness::explore;
+use super::house::House;
 use crate::blocking::Nowhere;
 use crate::park::Parker;
 use crate::scheduler::inbox::Inbox;
@@ -126,6 +127,23 @@ fn a_parker_keeps_its_token() {
         }
         for other in others {
             other.join().unwrap();
+        }
+    });
+}
+
+/// Three threads push while a worker goes to sleep and is woken, again and again: no push is slept over.
+#[test]
+fn pushes_are_not_slept_over() {
+    explore("pushes_are_not_slept_over", || {
+        let house = House::new(1);
+        let push = || {
+            let house = house.clone();
+            thread::spawn(move || house.push())
+        };
+        let pushers = [push(), push(), push()];
+        house.worker(0, 3);
+        for pusher in pushers {
+            pusher.join().unwrap();
         }
     });
 }
