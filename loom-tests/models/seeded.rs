@@ -4,6 +4,8 @@ use super::harness::caught;
 
 caught! {
     lost_wake: "LostWake" by "task::wake_during_poll_is_not_lost";
+    requeued_no_acquire: "RequeuedNoAcquire" by "task::a_task_that_wakes_itself_hears_of_others";
+    own_wake_forgotten: "OwnWakeForgotten" by "task::a_task_that_wakes_itself_is_polled_again";
     wake_no_release: "WakeNoRelease" by "task::two_wakers_one_poller";
     cancel_ignored: "CancelIgnored" by "task::abort_during_poll_ends_the_task";
     complete_relaxed: "CompleteRelaxed" by "join::a_joiner_is_woken_or_sees_the_outcome";

@@ -49,6 +49,99 @@ fn wake_during_poll_is_not_lost() {
     });
 }
 
+/// A task that wakes itself in its second poll and waits for `flag` in all of them: after the second it is queued again without an exchange.
+fn restless(
+    yard: &Yard,
+    counts: &std::sync::Arc<Counts>,
+    mut ready: impl FnMut() -> bool + 'static,
+) -> (JoinHandle<super::support::Output>, Waker) {
+    let polls = counts.clone();
+    waker_of(yard, |place| {
+        counted(counts, move |cx| {
+            match polls.polls() {
+                1 => *place.borrow_mut() = Some(cx.waker().clone()),
+                2 => cx.waker().wake_by_ref(),
+                _ => {}
+            }
+            ready()
+        })
+    })
+}
+
+/// Its own wake and another's come together: none is lost, and no two threads have the task.
+#[test]
+fn a_task_that_wakes_itself_hears_of_others() {
+    model("a_task_that_wakes_itself_hears_of_others", None, || {
+        let (yard, counts, flag) = (Yard::new(), Counts::new(), flag());
+        let (handle, waker) = restless(&yard, &counts, {
+            let flag = flag.clone();
+            move || flag.load(Ordering::Relaxed)
+        });
+        waker.wake_by_ref();
+        let other = thread::spawn({
+            let yard = yard.clone();
+            move || {
+                flag.store(true, Ordering::Relaxed);
+                waker.wake();
+                yard.drain();
+            }
+        });
+        yard.drain();
+        other.join().expect("joined");
+        yard.drain();
+        assert!(handle.is_finished(), "lost wake");
+        assert_eq!(outcome(handle).expect("a value").read(), 7);
+        assert_eq!(counts.future_drops(), 1);
+        assert!(counts.polls() <= 4, "a wake made more than one poll");
+    });
+}
+
+/// Nobody else has to hear of a wake that the task itself makes in its poll.
+#[test]
+fn a_task_that_wakes_itself_is_polled_again() {
+    model("a_task_that_wakes_itself_is_polled_again", None, || {
+        let (yard, counts) = (Yard::new(), Counts::new());
+        let polls = counts.clone();
+        let (handle, waker) = restless(&yard, &counts, move || polls.polls() == 3);
+        waker.wake();
+        let other = thread::spawn({
+            let yard = yard.clone();
+            move || yard.drain()
+        });
+        yard.drain();
+        other.join().expect("joined");
+        assert!(handle.is_finished(), "lost wake");
+        assert_eq!(counts.polls(), 3);
+        assert_eq!(counts.future_drops(), 1);
+    });
+}
+
+/// An abort meets a task in a poll in which it wakes itself, or the runnable that it leaves.
+#[test]
+fn a_task_that_wakes_itself_is_aborted() {
+    model("a_task_that_wakes_itself_is_aborted", None, || {
+        let (yard, counts, flag) = (Yard::new(), Counts::new(), flag());
+        let reader = Reader(flag.clone());
+        let (handle, waker) = restless(&yard, &counts, move || {
+            let _ = &reader;
+            false
+        });
+        let abort = handle.abort_handle();
+        waker.wake();
+        let other = thread::spawn(move || {
+            flag.store(true, Ordering::Relaxed);
+            abort.abort();
+        });
+        yard.drain();
+        other.join().expect("joined");
+        yard.drain();
+        assert!(handle.is_finished(), "abort lost");
+        assert!(outcome(handle).is_err_and(|error| error.is_cancelled()));
+        assert_eq!(counts.future_drops(), 1);
+        assert!(counts.polls() <= 3);
+    });
+}
+
 #[test]
 fn two_wakers_one_poller() {
     model("two_wakers_one_poller", Some(3), || {
@@ -90,16 +183,19 @@ fn abort_during_poll_ends_the_task() {
     });
 }
 
+/// Is dropped after an abort only, and sees what came before that.
+struct Reader(Arc<AtomicBool>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // Relaxed: only the abort carries it.
+        assert!(self.0.load(Ordering::Relaxed), "dropped before the abort");
+    }
+}
+
 /// What was written before an abort is seen by the future's destructor, whether the abort meets a runnable, a poll, or a task that waits.
 #[test]
 fn what_an_aborter_did_is_seen_by_the_destructor() {
-    struct Reader(Arc<AtomicBool>);
-    impl Drop for Reader {
-        fn drop(&mut self) {
-            // Relaxed: only the abort carries it.
-            assert!(self.0.load(Ordering::Relaxed), "dropped before the abort");
-        }
-    }
     model("what_an_aborter_did_is_seen_by_the_destructor", None, || {
         let (yard, counts, flag) = (Yard::new(), Counts::new(), flag());
         let reader = Reader(flag.clone());

@@ -6,7 +6,7 @@
 //!
 //! The thread also remembers here which task it polls.
 
-use crate::shim::thread_local_const;
+use crate::shim::{Bug, seeded, thread_local_const};
 use std::cell::Cell;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, ready};
@@ -26,16 +26,33 @@ const UNLIMITED: u8 = u8::MAX;
 
 struct Current {
     budget: Cell<u8>,
+    /// What this thread knows of wakes of the task by itself.
+    own_wake: Cell<OwnWake>,
     task: Cell<Option<TaskPtr>>,
 }
 
+/// Whether a task that wakes itself in its own poll need only leave word here. Who polls the task asks at the end, and queues it again: no other thread has to see that wake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OwnWake {
+    /// Nobody would ask.
+    Unasked,
+    /// It has not woken itself.
+    None,
+    Left,
+}
+
 thread_local_const! {
-    static CURRENT: Current = Current { budget: Cell::new(UNLIMITED), task: Cell::new(None) }
+    static CURRENT: Current = Current {
+        budget: Cell::new(UNLIMITED),
+        own_wake: Cell::new(OwnWake::Unasked),
+        task: Cell::new(None),
+    }
 }
 
 /// Puts back what was there before, also when a poll panics.
 pub(crate) struct Restore {
     budget: u8,
+    own_wake: OwnWake,
     task: Option<TaskPtr>,
 }
 
@@ -44,6 +61,7 @@ impl Drop for Restore {
         // A task may be dropped by a destructor of the thread's locals, when this one is gone already.
         let _ = CURRENT.try_with(|current| {
             current.budget.set(self.budget);
+            current.own_wake.set(self.own_wake);
             current.task.set(self.task);
         });
     }
@@ -53,23 +71,45 @@ impl Drop for Restore {
 pub(crate) type Entered = Option<Restore>;
 
 #[inline]
-fn enter(budget: u8, task: Option<TaskPtr>) -> Entered {
+fn enter(budget: u8, own_wake: OwnWake, task: Option<TaskPtr>) -> Entered {
     let before = CURRENT.try_with(|current| Restore {
         budget: current.budget.replace(budget),
+        own_wake: current.own_wake.replace(own_wake),
         task: current.task.replace(task),
     });
     before.ok()
 }
 
 fn within<R>(budget: u8, task: Option<TaskPtr>, f: impl FnOnce() -> R) -> R {
-    let _entered = enter(budget, task);
+    let _entered = enter(budget, OwnWake::Unasked, task);
     f()
 }
 
-/// From here to the drop of what it gives this thread runs as a task, with a fresh budget.
+/// From here to the drop of what it gives this thread polls a task, with a fresh budget. Whoever calls it asks [`has_woken_itself`] after the poll, and sees to the wake.
 #[inline]
 pub(crate) fn enter_task(task: TaskPtr) -> Entered {
-    enter(BUDGET, Some(task))
+    enter(BUDGET, OwnWake::None, Some(task))
+}
+
+/// A wake of `task`: true if this thread polls it and will ask for it, so that nothing else is to be done.
+#[inline]
+pub(crate) fn leave_own_wake(task: TaskPtr) -> bool {
+    let left = CURRENT.try_with(|current| {
+        let is_asked = current.task.get() == Some(task) && current.own_wake.get() != OwnWake::Unasked;
+        if is_asked {
+            current.own_wake.set(OwnWake::Left);
+        }
+        is_asked
+    });
+    left.unwrap_or(false)
+}
+
+/// Whether the task that this thread polls has woken itself.
+#[inline]
+pub(crate) fn has_woken_itself() -> bool {
+    CURRENT
+        .try_with(|current| current.own_wake.get() == OwnWake::Left)
+        .is_ok_and(|left| left && !seeded(Bug::OwnWakeForgotten))
 }
 
 /// Runs a poll (or the drop of a future) as a task, with a fresh budget.

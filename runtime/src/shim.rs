@@ -377,6 +377,10 @@ pub(crate) use std::sync::atomic::Ordering;
 pub(crate) enum Bug {
     /// The end of a poll ignores a wake that came during it.
     LostWake,
+    /// The poll of a task that was queued again does not acquire what came with a wake since.
+    RequeuedNoAcquire,
+    /// The end of a poll forgets that the task has woken itself.
+    OwnWakeForgotten,
     /// A wake of a task that is already scheduled does no release operation.
     WakeNoRelease,
     /// The start of a poll ignores an abort.

@@ -12,7 +12,7 @@
 //! 1. `state`: everyone, through [`State`]'s transitions.
 //! 2. `next`: whoever holds the runnable. Outside of a chain it is empty, or, as a mark of the runnable, the task itself.
 //! 3. `links`: whoever holds the lock of the list that the task stands in.
-//! 4. `stage`: the worker between `start_poll` and the clearing of RUNNING; after COMPLETE the handle, if JOIN was set
+//! 4. `stage`: the worker between `start_poll` and the clearing of RUNNING, or its giving away of the runnable; after COMPLETE the handle, if JOIN was set
 //!    at that moment, else the worker that completed the task.
 //! 5. `joiner`: the handle while JOIN_WAKER is clear and the task is not complete; after COMPLETE the worker that completed the task, if
 //!    JOIN_WAKER was set at that moment.
@@ -773,6 +773,9 @@ unsafe fn waker_wake(data: *const ()) {
 
 unsafe fn waker_wake_by_ref(data: *const ()) {
     let header = header_of(data);
+    if coop::leave_own_wake(header.cast()) {
+        return;
+    }
     // SAFETY: the waker's reference keeps the task alive.
     let task = unsafe { header.as_ref() };
     if task.state.wake_by_ref() == Wake::Submit {
@@ -814,10 +817,12 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
     let outcome = match start {
         Start::Cancel => cancel(task),
         Start::Poll => match poll(task, header) {
-            Some(outcome) => outcome,
+            Ok(outcome) => outcome,
             // SAFETY: as above.
-            None if task.header.cold().is_some() => return unsafe { end_cold::<F, S>(header, None, false) },
-            None => match task.header.state.end_pending() {
+            Err(paused) if task.header.cold().is_some() => {
+                return unsafe { end_cold::<F, S>(header, Err(paused), false) };
+            }
+            Err(paused) => match task.header.state.end_pending(paused.woken) {
                 Pending::Idle => return,
                 Pending::Reschedule => return task.home.clone().reschedule(Runnable(header)),
                 Pending::Cancel => cancel(task),
@@ -826,7 +831,7 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
     };
     if task.header.cold().is_some() {
         // SAFETY: as above.
-        return unsafe { end_cold::<F, S>(header, Some(outcome), false) };
+        return unsafe { end_cold::<F, S>(header, Ok(outcome), false) };
     }
     // SAFETY: `header` is this task's, `start_poll` has set RUNNING, and nothing follows.
     unsafe { finish::<F, S, false>(header, outcome) };
@@ -850,12 +855,12 @@ unsafe fn run_cold<F: Future + 'static, S: Schedule>(header: NonNull<Header>, st
     listen(header, cold);
     let cancelled = cold.root().is_cancelled();
     let outcome = match start {
-        Start::Cancel => Some(cancel(task)),
+        Start::Cancel => Ok(cancel(task)),
         // Not entered: only the child of a group has a right to its first steps.
-        Start::Poll if cancelled && !cold.is_child() && !task.header.state.is_started() => Some(cancel(task)),
+        Start::Poll if cancelled && !cold.is_child() && !task.header.state.is_started() => Ok(cancel(task)),
         Start::Poll => poll_cold(task, header),
     };
-    if matches!(outcome, Some(Stage::Cancelled)) && !task.header.state.is_started() {
+    if matches!(outcome, Ok(Stage::Cancelled)) && !task.header.state.is_started() {
         cold.never_ran();
     }
     // SAFETY: the caller's promise.
@@ -870,7 +875,7 @@ unsafe fn run_cold<F: Future + 'static, S: Schedule>(header: NonNull<Header>, st
 #[cold]
 unsafe fn end_cold<F: Future + 'static, S: Schedule>(
     header: NonNull<Header>,
-    outcome: Option<Stage<F>>,
+    outcome: Result<Stage<F>, Paused>,
     cancelled: bool,
 ) {
     // SAFETY: the caller's promise; RUNNING keeps the task alive.
@@ -878,13 +883,13 @@ unsafe fn end_cold<F: Future + 'static, S: Schedule>(
     let cold = task.header.cold().expect("the caller has seen it");
     let key = coop::with_task(header.cast(), coop::current_key);
     let outcome = match outcome {
-        Some(outcome) => outcome,
-        None if cold.root().must_drop(cancelled, key) => cancel(task),
-        None => {
+        Ok(outcome) => outcome,
+        Err(_) if cold.root().must_drop(cancelled, key) => cancel(task),
+        Err(paused) => {
             listen(header, cold);
             let waker = lend_waker(header);
             coop::with_task(header.cast(), || cold.poll_cleanups(&mut Context::from_waker(&waker)));
-            match task.header.state.end_pending() {
+            match task.header.state.end_pending(paused.woken) {
                 Pending::Idle => return,
                 Pending::Reschedule => return task.home.clone().reschedule(Runnable(header)),
                 Pending::Cancel => cancel(task),
@@ -923,7 +928,7 @@ unsafe fn clean_up<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
         if polled.is_ready() || is_last {
             break;
         }
-        match task.header.state.end_pending() {
+        match task.header.state.end_pending(false) {
             Pending::Idle => return,
             Pending::Reschedule => return task.home.clone().reschedule(Runnable(header)),
             // It was aborted again, which took the wake that may have come with it.
@@ -980,13 +985,19 @@ fn lend_waker(header: NonNull<Header>) -> ManuallyDrop<Waker> {
 /// As [`poll`], in one place for all that is cold.
 #[cold]
 #[inline(never)]
-fn poll_cold<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNull<Header>) -> Option<Stage<F>> {
+fn poll_cold<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNull<Header>) -> Result<Stage<F>, Paused> {
     poll(task, header)
+}
+
+/// The poll gave `Pending`.
+struct Paused {
+    /// The task has woken itself, and only this thread knows.
+    woken: bool,
 }
 
 /// Polls the future; if that was its last poll, drops it and returns what comes of it. RUNNING is set.
 #[inline(always)]
-fn poll<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNull<Header>) -> Option<Stage<F>> {
+fn poll<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNull<Header>) -> Result<Stage<F>, Paused> {
     let waker = lend_waker(header);
     let mut cx = Context::from_waker(&waker);
     // For the destructor, too.
@@ -1003,10 +1014,12 @@ fn poll<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNull<Hea
         })
     });
     match polled {
-        Ok(Poll::Pending) => None,
+        Ok(Poll::Pending) => Err(Paused {
+            woken: coop::has_woken_itself(),
+        }),
         Ok(Poll::Ready(output)) => {
             coop::renew();
-            Some(match take_future(task) {
+            Ok(match take_future(task) {
                 Ok(()) => Stage::Finished(output),
                 Err(payload) => {
                     // The value is lost to the panic of the future's destructor; its own must not add another.
@@ -1020,7 +1033,7 @@ fn poll<F: Future + 'static, S: Schedule>(task: &Cell<F, S>, header: NonNull<Hea
             if let Err(second) = take_future(task) {
                 drop_quietly(second);
             }
-            Some(Stage::Panicked(Box::new(payload)))
+            Ok(Stage::Panicked(Box::new(payload)))
         }
     }
 }

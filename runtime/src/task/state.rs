@@ -9,11 +9,12 @@
 //! ```text
 //!             spawn                 start_poll                      ready, panic
 //!   (new) ----------> SCHEDULED ------------------> RUNNING ---------------------------> COMPLETE
-//!                      ^   ^    <---------------- end_pending, woken during the poll        ^
-//!               wake,  |   |                         |                                      |
-//!               abort  |   +---- (idle) <------------+ end_pending                          |
-//!                      |                                                                    |
-//!                      +--- CANCELLED is set: the next start_poll or end_pending drops the future
+//!                          ^                        |  |  ^
+//!               wake,      |                        |  +--+ end_pending, woken during the poll: RUNNING stays,
+//!               abort      +------ (idle) <---------+       and goes with the runnable to the next start_poll
+//!                                          end_pending
+//!
+//!   CANCELLED is set: the next start_poll or end_pending drops the future
 //! ```
 //!
 //! A task that has clean-ups left when its future is gone stays RUNNING, SCHEDULED or idle, as if it were polled, until they have run; `forgive` takes
@@ -23,8 +24,8 @@
 //! |---|---|---|---|
 //! | 0 | 0 | 0 | idle: it waits for a wake |
 //! | 1 | 0 | 0 | exactly one runnable exists, in a queue, a slot, an inbox, or in the hands of who is moving it |
-//! | 0 | 1 | 0 | a worker polls it, or drops its future |
-//! | 1 | 1 | 0 | as above, and it was woken since: the worker queues it again |
+//! | 0 | 1 | 0 | a worker polls it, or drops its future; or it was woken during its poll and exactly one runnable exists |
+//! | 1 | 1 | 0 | as above, and it was woken since: the worker queues it again, or, if it is queued, its next poll comes after that wake |
 //! | any | 0 | 1 | it has ended; a wake sets a bit that means nothing any more |
 //! | any | 1 | 1 | impossible: completion clears one and sets the other in a single step |
 //!
@@ -32,6 +33,9 @@
 //!   did before. Who sets it on an idle task makes the runnable.
 //! - **The end of a poll** clears RUNNING in the same exchange that looks at SCHEDULED and CANCELLED, so neither a wake nor an
 //!   abort can fall between the look and the change.
+//! - **A task that was woken during its poll** never becomes idle: the worker queues it again, with RUNNING set, and the next `start_poll` finds that. No wake and no abort
+//!   can make a second runnable meanwhile, and none is missed: they set their bits, and `start_poll`, or the end of the poll after it, looks at those. So a task that has
+//!   woken itself, which its own thread knows without the word, is queued and polled again without an exchange: what one poll wrote, the next one sees by the queue.
 //! - **An abort** sets CANCELLED and SCHEDULED together. The future is dropped by the worker that runs the task next, never inside the abort; if the
 //!   poll that was going on ends the task by itself, the abort comes too late and means nothing.
 //! - **Completion** is one exchange, which also tells whether anyone waits for the outcome, and so who drops it.
@@ -46,8 +50,8 @@ use crate::shim::{AtomicUsize, Bug, Ordering, exclusive, fence, seeded};
 /// woken during its poll and will be queued again at the end of it. Set by wakes and aborts, cleared by the start of a
 /// poll. Whoever sets it on an idle task owns the one runnable.
 const SCHEDULED: usize = 1 << 0;
-/// A worker owns the future: it polls it, drops it, or stores its output. Set by the start of a poll, cleared
-/// by the end of it. Excludes every other access to the future.
+/// A worker owns the future: it polls it, drops it, or stores its output; or the runnable of a task that was woken during its poll does. Set by the start of a poll, cleared
+/// by the end of one after which nobody owns it. Excludes every other access to the future.
 const RUNNING: usize = 1 << 1;
 /// The future is gone and the outcome is stored. Set once, by the worker that cleared `RUNNING`, and never cleared. From then
 /// on the outcome belongs to the handle if `JOIN` was set at that moment.
@@ -149,11 +153,26 @@ impl State {
     /// The holder of the runnable begins to run the task.
     #[inline]
     pub(crate) fn start_poll(&self) -> Start {
-        // Acquire: what every waker released, and what the poll before released in `end_pending`. Nobody needs to see what came before this: the end
-        // of the poll releases it.
-        let before = self.0.fetch_xor(SCHEDULED | RUNNING, Ordering::Acquire);
+        // Relaxed: whether RUNNING is set the holder of the runnable knows from who gave it away.
+        let seen = self.0.load(Ordering::Relaxed);
+        let before = if seen & RUNNING == 0 {
+            // Acquire: what every waker released, and what the poll before released in `end_pending`. Nobody needs to see what came before this: the end
+            // of the poll releases it.
+            self.0.fetch_xor(SCHEDULED | RUNNING, Ordering::Acquire)
+        } else if seen & SCHEDULED == 0 {
+            // It was woken during its poll, and nothing has come since. What comes only now, the end of this poll finds.
+            return Start::Poll;
+        } else {
+            let order = if seeded(Bug::RequeuedNoAcquire) {
+                Ordering::Relaxed
+            } else {
+                Ordering::Acquire
+            };
+            // Acquire: what the wakers and aborters since the last poll released.
+            self.0.fetch_and(!SCHEDULED, order)
+        };
         debug_assert_eq!(
-            before & (SCHEDULED | RUNNING | COMPLETE),
+            before & (SCHEDULED | COMPLETE),
             SCHEDULED,
             "a runnable must be the only one"
         );
@@ -164,22 +183,27 @@ impl State {
         }
     }
 
-    /// The poll gave `Pending`. After `Idle` the worker must not touch the task again.
+    /// The poll gave `Pending`; `woken` if the task has woken itself. After `Idle` the worker must not touch the task again.
     #[inline]
-    pub(crate) fn end_pending(&self) -> Pending {
+    pub(crate) fn end_pending(&self, woken: bool) -> Pending {
         let mut current = self.0.load(Ordering::Relaxed);
+        if woken && current & (CANCELLED | STARTED) == STARTED {
+            // An abort that this overlooks, `start_poll` or the next end of a poll finds.
+            return Pending::Reschedule;
+        }
         loop {
             debug_assert_eq!(current & (RUNNING | COMPLETE), RUNNING);
             let (next, action) = if current & CANCELLED != 0 {
                 // Still RUNNING: the future stays this worker's.
                 (current & !SCHEDULED, Pending::Cancel)
-            } else if current & SCHEDULED != 0 && !seeded(Bug::LostWake) {
-                (current & !RUNNING | STARTED, Pending::Reschedule)
+            } else if woken || current & SCHEDULED != 0 && !seeded(Bug::LostWake) {
+                // Still RUNNING: the future goes with the runnable.
+                (current & !SCHEDULED | STARTED, Pending::Reschedule)
             } else {
                 (current & !(RUNNING | SCHEDULED) | STARTED, Pending::Idle)
             };
             // Release: the next `start_poll` acquires what this poll wrote. Acquire: the future's destructor sees what an aborter
-            // that came during the poll wrote (what a waker wrote, the next `start_poll` acquires).
+            // that came during the poll wrote, and the poll after `Reschedule` what a waker wrote (after `Idle` the next `start_poll` acquires it).
             match self
                 .0
                 .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
