@@ -47,6 +47,9 @@ mod imp {
     /// A poll in which a worker is found at so many looks in a row is long enough for a spare.
     pub(crate) const STUCK: u32 = 10;
 
+    /// The parts of a worker's list of live tasks.
+    pub(crate) const LIST_PARTS: usize = 4;
+
     /// Reads an atomic that nobody else can reach any more.
     #[inline(always)]
     pub(crate) fn exclusive(value: &mut AtomicUsize) -> usize {
@@ -211,6 +214,9 @@ mod imp {
 
     /// One look is enough: more of them are the same to a model.
     pub(crate) const STUCK: u32 = 1;
+
+    /// The parts of a worker's list of live tasks. Each has its own lock, and what one lock guards, the models see with one part.
+    pub(crate) const LIST_PARTS: usize = 1;
 
     /// The payload of the panics that a model's own task raises.
     #[derive(Debug)]

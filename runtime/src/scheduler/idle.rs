@@ -10,7 +10,8 @@
 //! workers' queues. Work that is *announced* (the inbox, a worker reported as stuck) is never left to sleepers:
 //!
 //! ```text
-//! pusher:  push;             fence;  token taken? -> leave it to the searcher
+//! pusher:  push;             fence;  no bit set?  -> nobody sleeps
+//!                                    token taken? -> leave it to the searcher
 //!                                    some bit set -> take token, clear bit, unpark
 //! worker:  set bit, [give token back];  fence;  look at all announced work again -> park, or take the bit back
 //! ```
@@ -70,15 +71,15 @@ impl Idle {
     #[must_use]
     #[inline]
     pub(crate) fn notify_hint(&self) -> Option<usize> {
-        if self.parked.iter().all(|word| word.load(Ordering::Relaxed) == 0) {
-            None
-        } else {
-            self.elect()
-        }
+        self.elect()
     }
 
     /// Takes the token and clears a bit.
     fn elect(&self) -> Option<usize> {
+        // Nobody sleeps: nobody can sleep over the work, and the token stays where it is.
+        if !self.is_anyone_parked() {
+            return None;
+        }
         loop {
             if !self.try_search() {
                 return None;

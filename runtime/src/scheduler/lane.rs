@@ -85,7 +85,7 @@ pub(crate) enum Turn {
 impl Line {
     pub(crate) fn new(record: Option<Arc<Record>>, leftovers: Arc<Leftovers>) -> Arc<Self> {
         Arc::new_cyclic(|line| Self {
-            tasks: Owned::new(line.clone(), leftovers.clone()),
+            tasks: Owned::new(1, line, &leftovers),
             leftovers,
             state: Mutex::new(State::default()),
             came: Condvar::new(),

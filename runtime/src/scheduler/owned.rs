@@ -5,13 +5,17 @@
 //! holds the task's runnable, so the task is not complete, so it stands in the list.
 //! After a thread has handed the runnable over it must not use the pointer again: the task may run, end, and let the scheduler go meanwhile.
 //! That is why a thread that is no worker holds an `Arc` of the pool before it gives the runnable away.
+//!
+//! A worker's list has several *parts*, each with its own lock, which tasks enter in turns of [`TURN`]: who spawns many and who ends
+//! those before them seldom meet at one lock, and do not write the same neighbours' links.
 
 use crate::scope::{self, ambient};
-use crate::shim::{Bug, Mutex, seeded};
+use crate::shim::{Bug, Mutex, RawGuard, seeded};
 use crate::task::id::Id;
 use crate::task::join::JoinHandle;
 use crate::task::list::TaskList;
 use crate::task::raw::{AbortRef, Ended, Header, Make, Runnable, Schedule};
+use crossbeam_utils::CachePadded;
 use std::panic::Location;
 use std::ptr::NonNull;
 // Counts that no protocol rests on: they are std's in every build.
@@ -67,9 +71,12 @@ impl Leftovers {
     }
 }
 
-/// One list of live tasks, at a fixed place in memory.
+/// So many tasks in a row of one spawning thread enter the same part of a list.
+const TURN: u64 = 64;
+
+/// One list of live tasks, its parts at fixed places in memory.
 #[derive(Debug)]
-pub(crate) struct Owned<P: Pool>(Box<Home<P>>);
+pub(crate) struct Owned<P: Pool>(Box<[CachePadded<Home<P>>]>);
 
 #[derive(Debug)]
 struct Home<P> {
@@ -88,19 +95,34 @@ struct Tasks {
 }
 
 impl<P: Pool> Owned<P> {
-    pub(crate) fn new(pool: Weak<P>, leftovers: Arc<Leftovers>) -> Self {
-        Self(Box::new(Home {
-            pool,
-            tasks: Mutex::new(Tasks::default()),
-            leftovers,
-        }))
+    /// A list of so many parts.
+    pub(crate) fn new(parts: usize, pool: &Weak<P>, leftovers: &Arc<Leftovers>) -> Self {
+        let home = |_| {
+            CachePadded::new(Home {
+                pool: pool.clone(),
+                tasks: Mutex::new(Tasks::default()),
+                leftovers: leftovers.clone(),
+            })
+        };
+        Self((0..parts).map(home).collect())
+    }
+
+    /// The part that the next task of this thread enters.
+    fn part(&self) -> &Home<P> {
+        let turn = usize::try_from(Id::upcoming() / TURN % self.0.len() as u64);
+        &self.0[turn.unwrap_or(0)]
+    }
+
+    fn parts(&self) -> impl Iterator<Item = RawGuard<'_, Tasks>> {
+        self.0.iter().map(|home| home.tasks.lock())
     }
 
     /// Makes a task and enters it. There is no runnable if the list is closed: then the future is dropped here, and the handle says so.
     pub(crate) fn spawn<M: Make>(&self, task: M) -> (Option<Runnable>, JoinHandle<M::Value>) {
-        let (runnable, join) = task.make(HomeRef(NonNull::from(&*self.0)));
+        let home = self.part();
+        let (runnable, join) = task.make(HomeRef(NonNull::from(home)));
         let entered = {
-            let mut tasks = self.0.tasks.lock();
+            let mut tasks = home.tasks.lock();
             if !tasks.closed {
                 tasks.list.insert(&runnable);
             }
@@ -118,61 +140,80 @@ impl<P: Pool> Owned<P> {
 
     /// Lets no further task in and aborts those that are there.
     pub(crate) fn close(&self, runnables: &mut Vec<Runnable>) {
-        let mut tasks = self.0.tasks.lock();
-        tasks.closed = true;
-        tasks.list.abort_all(runnables);
+        for mut tasks in self.parts() {
+            tasks.closed = true;
+            tasks.list.abort_all(runnables);
+        }
     }
 
     /// Lets no further task in. What is to become of those that are there is the caller's to say.
     pub(crate) fn lock_up(&self) -> Vec<AbortRef> {
-        let mut tasks = self.0.tasks.lock();
-        tasks.closed = true;
-        tasks.list.refer().collect()
+        let mut found = Vec::new();
+        for mut tasks in self.parts() {
+            tasks.closed = true;
+            found.extend(tasks.list.refer());
+        }
+        found
     }
 
     /// Wakes the task at place `index` of the list, for nothing.
-    pub(crate) fn wake(&self, index: usize) -> Option<Runnable> {
-        self.0.tasks.lock().list.wake(index)
+    pub(crate) fn wake(&self, mut index: usize) -> Option<Runnable> {
+        for tasks in self.parts() {
+            match index.checked_sub(tasks.list.len()) {
+                Some(left) => index = left,
+                None => return tasks.list.wake(index),
+            }
+        }
+        None
     }
 
     /// The live tasks, and where they were spawned.
     pub(crate) fn describe(&self) -> Vec<(Id, &'static Location<'static>)> {
-        self.0.tasks.lock().list.describe().collect()
+        let mut found = Vec::new();
+        for tasks in self.parts() {
+            found.extend(tasks.list.describe());
+        }
+        found
     }
 
-    /// References to the live tasks, the oldest first.
+    /// References to the live tasks, of each part the oldest first.
     pub(crate) fn refer(&self) -> Vec<AbortRef> {
-        let mut tasks: Vec<_> = self.0.tasks.lock().list.refer().collect();
-        tasks.reverse();
-        tasks
+        let mut found = Vec::new();
+        for tasks in self.parts() {
+            let begin = found.len();
+            found.extend(tasks.list.refer());
+            found[begin..].reverse();
+        }
+        found
     }
 
     /// Whether the list is closed and empty.
     pub(crate) fn is_drained(&self) -> bool {
-        let tasks = self.0.tasks.lock();
-        tasks.closed && tasks.list.len() == 0
+        self.parts().all(|tasks| tasks.closed && tasks.list.len() == 0)
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.0.tasks.lock().list.len()
+        self.parts().map(|tasks| tasks.list.len()).sum()
     }
 
     /// Says, or says no more, that the pool is to be told when the list is empty.
     pub(crate) fn watch(&self, watched: bool) {
-        self.0.tasks.lock().watched = watched;
+        for mut tasks in self.parts() {
+            tasks.watched = watched;
+        }
     }
 
     /// Whether all of these lists are empty at the same time.
     pub(crate) fn are_empty<'a>(lists: impl Iterator<Item = &'a Self>) -> bool {
         // All locks together, in order: a task that spawns into one list and leaves another is seen in one of them.
-        let lists: Vec<_> = lists.map(|list| list.0.tasks.lock()).collect();
+        let lists: Vec<_> = lists.flat_map(Self::parts).collect();
         lists.iter().all(|tasks| tasks.list.len() == 0)
     }
 }
 
 impl<P: Pool> Drop for Owned<P> {
     fn drop(&mut self) {
-        if self.0.tasks.lock().list.len() != 0 {
+        if self.len() != 0 {
             eprintln!("filch: a scheduler was dropped before its tasks; this is a bug in filch");
             std::process::abort();
         }

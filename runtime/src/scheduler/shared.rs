@@ -8,7 +8,7 @@ use crate::scheduler::owned::{Leftovers, Owned};
 use crate::scheduler::watch::{Duty, Pulse, Watch};
 use crate::scope::reason::Reason;
 use crate::shim::deque::{Local, Stealer};
-use crate::shim::{AtomicBool, AtomicUsize, Bug, Mutex, Ordering, fence, seeded, thread_number};
+use crate::shim::{AtomicBool, AtomicUsize, Bug, LIST_PARTS, Mutex, Ordering, fence, seeded, thread_number};
 use crate::task::id::Id;
 use crate::task::join;
 use crate::task::raw::{AbortRef, Runnable, Slot};
@@ -305,11 +305,13 @@ impl Shared {
 
 impl Remote {
     fn new(driver: Driver, queue: &Local<Runnable>, pool: &Weak<Shared>, leftovers: &Arc<Leftovers>) -> Self {
+        // Ids differ from run to run: where nothing may, all tasks stand in one part.
+        let parts = if driver.is_simulated() { 1 } else { LIST_PARTS };
         Self {
             stealer: queue.stealer(),
             slot: Slot::new(),
             driver,
-            owned: Owned::new(pool.clone(), leftovers.clone()),
+            owned: Owned::new(parts, pool, leftovers),
             surplus: AtomicBool::new(false),
             pulse: Pulse::new(),
             counters: Counters {

@@ -12,15 +12,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Id(NonZeroU64);
 
+thread_local! {
+    /// What the next id of this thread is made of; at the end of a block the block's end.
+    static NEXT: Cell<u64> = const { Cell::new(0) };
+}
+
 impl Id {
     /// Ids that a thread takes at a time, so that spawning does not meet on one counter.
     const BLOCK: u64 = 256;
 
     pub(crate) fn next() -> Self {
         static NEXT_BLOCK: AtomicU64 = AtomicU64::new(0);
-        thread_local! {
-            static NEXT: Cell<u64> = const { Cell::new(0) };
-        }
         NEXT.with(|next| {
             let mut id = next.get();
             if id % Self::BLOCK == 0 {
@@ -31,6 +33,14 @@ impl Id {
             // The first number of all would be zero: ids start at one, so the whole block is shifted by one.
             Self(NonZeroU64::new(id + 1).unwrap_or(NonZeroU64::MIN))
         })
+    }
+}
+
+impl Id {
+    /// A number that grows by one with each id that this thread takes.
+    #[inline]
+    pub(crate) fn upcoming() -> u64 {
+        NEXT.with(Cell::get)
     }
 }
 

@@ -820,6 +820,7 @@ unsafe fn run<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
             Ok(outcome) => outcome,
             // SAFETY: as above.
             Err(paused) if task.header.cold().is_some() => {
+                // SAFETY: as above.
                 return unsafe { end_cold::<F, S>(header, Err(paused), false) };
             }
             Err(paused) => match task.header.state.end_pending(paused.woken) {

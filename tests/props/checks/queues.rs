@@ -34,6 +34,8 @@ pub fn inbox(bytes: &[u8]) {
     let inbox = Inbox::new(workers + 1);
     // This thread has one shard, whichever it is, so the model is one list.
     let (mut model, mut made) = (VecDeque::new(), 0);
+    // How many the chains have, the oldest first.
+    let mut chains: VecDeque<usize> = VecDeque::new();
     let ran = Rc::default();
     while let Some(op) = bytes.next() {
         if op < 160 {
@@ -41,6 +43,10 @@ pub fn inbox(bytes: &[u8]) {
                 inbox.push(numbered(made, &ran));
                 model.push_back(made);
                 made += 1;
+                match chains.back_mut() {
+                    Some(chain) if *chain < 64 => *chain += 1,
+                    _ => chains.push_back(1),
+                }
             }
         } else {
             let (Some(turn), Some(sharers)) = (bytes.next(), bytes.below(8)) else {
@@ -48,7 +54,16 @@ pub fn inbox(bytes: &[u8]) {
             };
             let mut batch = Vec::new();
             let found = inbox.take(usize::from(turn), sharers + 1, |task| batch.push(task));
-            let expected = model.len().div_ceil(sharers + 1).min(64);
+            let part = model.len().div_ceil(sharers + 1).min(64);
+            let first = chains.front().copied().unwrap_or(0);
+            let expected = match model.len() {
+                16.. if part > 1 => first,
+                _ => part.min(first),
+            };
+            if let Some(chain) = chains.front_mut() {
+                *chain -= expected;
+            }
+            chains.retain(|chain| *chain > 0);
             assert_eq!(found, expected > 0);
             assert_eq!(batch.len(), expected);
             batch.into_iter().for_each(Runnable::run);
