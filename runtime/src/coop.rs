@@ -57,6 +57,7 @@ pub(crate) struct Restore {
 }
 
 impl Drop for Restore {
+    #[inline]
     fn drop(&mut self) {
         // A task may be dropped by a destructor of the thread's locals, when this one is gone already.
         let _ = CURRENT.try_with(|current| {

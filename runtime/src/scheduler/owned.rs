@@ -95,8 +95,9 @@ struct Tasks {
 }
 
 impl<P: Pool> Owned<P> {
-    /// A list of so many parts.
+    /// A list of so many parts, a power of two.
     pub(crate) fn new(parts: usize, pool: &Weak<P>, leftovers: &Arc<Leftovers>) -> Self {
+        assert!(parts.is_power_of_two(), "{parts} parts");
         let home = |_| {
             CachePadded::new(Home {
                 pool: pool.clone(),
@@ -108,9 +109,11 @@ impl<P: Pool> Owned<P> {
     }
 
     /// The part that the next task of this thread enters.
+    #[inline]
     fn part(&self) -> &Home<P> {
-        let turn = usize::try_from(Id::upcoming() / TURN % self.0.len() as u64);
-        &self.0[turn.unwrap_or(0)]
+        // The low bits are all that counts, and there is a power of two of parts.
+        let turn = (Id::upcoming() / TURN) as usize;
+        &self.0[turn & (self.0.len() - 1)]
     }
 
     fn parts(&self) -> impl Iterator<Item = RawGuard<'_, Tasks>> {
@@ -267,12 +270,19 @@ impl<P: Pool> Schedule for HomeRef<P> {
 }
 
 impl<P: Pool> HomeRef<P> {
+    #[inline]
     fn give(self, task: Option<Runnable>) {
         if let Some(task) = task {
-            // Held before the task is given away, which may be the last that keeps the pool.
-            let pool = self.pool();
-            pool.inject(task);
+            self.inject(task);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn inject(self, task: Runnable) {
+        // Held before the task is given away, which may be the last that keeps the pool.
+        let pool = self.pool();
+        pool.inject(task);
     }
 
     fn pool(&self) -> Arc<P> {

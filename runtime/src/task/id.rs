@@ -21,6 +21,7 @@ impl Id {
     /// Ids that a thread takes at a time, so that spawning does not meet on one counter.
     const BLOCK: u64 = 256;
 
+    #[inline]
     pub(crate) fn next() -> Self {
         static NEXT_BLOCK: AtomicU64 = AtomicU64::new(0);
         NEXT.with(|next| {
