@@ -50,7 +50,7 @@ pub(crate) struct Remote {
     pub(crate) driver: Driver,
     /// The tasks that were spawned here.
     pub(crate) owned: Owned<Shared>,
-    /// A hint for thieves: there are at least two in the queue.
+    /// A hint for thieves: there are more in the queue than its owner should keep, two at least.
     pub(crate) surplus: AtomicBool,
     /// What the watcher looks at and raises.
     pub(crate) pulse: Pulse,
@@ -284,7 +284,7 @@ impl Shared {
         self.in_use()
             .iter()
             .enumerate()
-            .any(|(index, remote)| index != thief && remote.stealer.len() >= 2)
+            .any(|(index, remote)| index != thief && remote.stealer.len() >= remote.pulse.surplus())
     }
 
     /// Whether something waits for a worker that is busy: in its slot, its queue, its reactor or its timers.

@@ -7,6 +7,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// A worker with so many polls from look to look, of a microsecond each or less, is brisk.
+const BRISK: usize = 1024;
+
+/// So many tasks of a brisk worker are worth the wake of another one: they take it up to 128 us, most of them a tenth of that.
+const MANY: usize = 128;
+
 /// A worker's sign of life, and what the watcher asks for.
 #[derive(Debug)]
 pub(crate) struct Pulse {
@@ -18,6 +24,8 @@ pub(crate) struct Pulse {
     stuck: AtomicBool,
     /// Of a spare: a [`Duty`].
     duty: AtomicUsize,
+    /// Its polls are so short that few tasks are not worth another worker's coming.
+    brisk: AtomicBool,
 }
 
 /// What a spare is at.
@@ -40,6 +48,7 @@ impl Pulse {
             driver_due: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             duty: AtomicUsize::new(Duty::Rests as usize),
+            brisk: AtomicBool::new(false),
         }
     }
 
@@ -59,6 +68,21 @@ impl Pulse {
     /// The number of polls so far.
     pub(crate) fn polls(&self) -> usize {
         self.beat.load(Ordering::Relaxed).div_ceil(2)
+    }
+
+    /// So many tasks in the queue are more than this worker should keep for itself.
+    #[inline]
+    pub(crate) fn surplus(&self) -> usize {
+        // Relaxed, here and below: a hint.
+        if self.brisk.load(Ordering::Relaxed) { MANY } else { 2 }
+    }
+
+    /// The watcher counted the polls since its last look.
+    pub(crate) fn set_polls(&self, polls: usize) {
+        let brisk = polls >= BRISK;
+        if self.brisk.load(Ordering::Relaxed) != brisk {
+            self.brisk.store(brisk, Ordering::Relaxed);
+        }
     }
 
     /// Whether the watcher asks for a turn of the driver.

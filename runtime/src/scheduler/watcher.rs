@@ -10,6 +10,9 @@
 //! A worker that polls briskly but did not come to turn its driver since the last look is asked to: so the bound
 //! on that is in time as well as in polls, and no poll reads a clock.
 //!
+//! It also counts the polls from look to look. Where they are so many that they must be very short, two tasks in the queue are not yet a surplus: to wake another worker
+//! takes longer than to run them, and tasks that wake each other get slower with each worker that they are spread over. If a long poll comes after all, the next looks find it.
+//!
 //! When every worker has been in one poll for [`STUCK`] looks and something is due, nobody is free to come. Then the watcher has a *spare* called: a thread
 //! with a core of its own, that takes over what the stuck ones have queued, and serves their reactors and timers, until it finds nothing
 //! more or a worker is free again. As long as the spares are stuck as well, one more is called every [`STUCK`] looks, as many as there are workers. The very last
@@ -95,6 +98,7 @@ impl Watcher {
                 false => shared.idle.is_parked(index) || !shared.gate.admits(index),
             };
             if is_away {
+                remote.pulse.set_polls(0);
                 seen.running = false;
                 if !is_spare && shared.gate.admits(index) {
                     (worker_is_free, all_are_stuck) = (true, false);
@@ -109,6 +113,9 @@ impl Watcher {
                 looks: 0,
             };
             let before = *seen;
+            if before.running {
+                remote.pulse.set_polls(now.beat.wrapping_sub(before.beat) / 2);
+            }
             // A spare whose thread does not come is as good as stuck, and so is a worker that was given away to such a one: its beat stays odd.
             let polls = now.beat % 2 == 1 || remote.pulse.duty() == Duty::Called;
             if before.running && polls && now.beat == before.beat {

@@ -376,7 +376,7 @@ impl Context {
         }
         core.slot_left.set(SLOT_LIMIT);
         let task = core.queue.pop();
-        if core.surplus.get() && core.queue.len() < 2 {
+        if core.surplus.get() && core.queue.len() < remote.pulse.surplus() {
             core.surplus.set(false);
             remote.surplus.store(false, Ordering::Relaxed);
         }
@@ -666,7 +666,7 @@ impl Context {
     /// Tells thieves, and wakes one, when there is more in the queue than runs next.
     #[inline]
     fn show_surplus(&self, core: &Core) {
-        if core.queue.len() >= 2 {
+        if core.queue.len() >= self.remote(core).pulse.surplus() {
             if !core.surplus.replace(true) {
                 self.remote(core).surplus.store(true, Ordering::Relaxed);
             }
