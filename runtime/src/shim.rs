@@ -50,6 +50,9 @@ mod imp {
     /// The parts of a worker's list of live tasks.
     pub(crate) const LIST_PARTS: usize = 4;
 
+    /// Threads keep the memory of tasks. Not where somebody looks for uses of memory that was freed.
+    pub(crate) const RECYCLES: bool = !cfg!(any(miri, uncached));
+
     /// Reads an atomic that nobody else can reach any more.
     #[inline(always)]
     pub(crate) fn exclusive(value: &mut AtomicUsize) -> usize {
@@ -217,6 +220,9 @@ mod imp {
 
     /// The parts of a worker's list of live tasks. Each has its own lock, and what one lock guards, the models see with one part.
     pub(crate) const LIST_PARTS: usize = 1;
+
+    /// Threads do not keep the memory of tasks: those of a model are one thread of the machine.
+    pub(crate) const RECYCLES: bool = false;
 
     /// The payload of the panics that a model's own task raises.
     #[derive(Debug)]

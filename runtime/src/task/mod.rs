@@ -8,6 +8,7 @@ pub(crate) mod error;
 pub(crate) mod id;
 pub(crate) mod join;
 pub(crate) mod list;
+mod memory;
 pub(crate) mod raw;
 pub(crate) mod shared;
 pub(crate) mod state;

@@ -26,6 +26,7 @@ use crate::shim::{AtomicPtr, Bug, Ordering, UnsafeCell, catch_unwind, drop_quiet
 use crate::task::cold::Cold;
 use crate::task::error::JoinError;
 use crate::task::id::Id;
+use crate::task::memory;
 use crate::task::state::{Pending, Start, State, Wake};
 use std::any::Any;
 use std::fmt;
@@ -247,7 +248,7 @@ fn make<T, F: Future + 'static, S: Schedule>(
     cold: Option<Box<Cold>>,
     vtable: &'static Vtable,
 ) -> (Runnable, JoinRef<T>) {
-    let cell = Box::new(Cell {
+    let cell = memory::place(Cell {
         header: Header {
             state: State::new(),
             vtable,
@@ -261,7 +262,7 @@ fn make<T, F: Future + 'static, S: Schedule>(
         stage: UnsafeCell::new(Stage::Running(future)),
         joiner: UnsafeCell::new(None),
     });
-    let header = NonNull::from(Box::leak(cell)).cast::<Header>();
+    let header = cell.cast::<Header>();
     (
         Runnable(header),
         JoinRef {
@@ -1270,8 +1271,9 @@ unsafe fn unseen<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
 ///
 /// `header` is the header of a `Cell<F, S>`, and no reference to it is left.
 unsafe fn dealloc<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
-    // SAFETY: `new` made the cell as a box, and the caller's promise makes this the only use of it.
-    let mut task = unsafe { Box::from_raw(header.cast::<Cell<F, S>>().as_ptr()) };
+    let cell = header.cast::<Cell<F, S>>();
+    // SAFETY: the caller's promise makes this the only use of the cell.
+    let task = unsafe { &mut *cell.as_ptr() };
     task.header.state.assert_exclusive();
     // What loom cannot see by itself: that freeing is an access to everything in the task.
     task.stage.with_mut(|_| ());
@@ -1279,7 +1281,10 @@ unsafe fn dealloc<F: Future + 'static, S: Schedule>(header: NonNull<Header>) {
     if let Some(cold) = NonNull::new(task.header.cold.load(Ordering::Relaxed)) {
         free_cold(cold);
     }
-    drop_quietly(task);
+    // SAFETY: `make` placed the cell, and this is its last use.
+    if let Err(payload) = catch_unwind(|| unsafe { memory::free(cell) }) {
+        drop_quietly(payload);
+    }
 }
 
 #[cold]
