@@ -53,6 +53,29 @@ mod imp {
     /// Threads keep the memory of tasks. Not where somebody looks for uses of memory that was freed.
     pub(crate) const RECYCLES: bool = !cfg!(any(miri, uncached));
 
+    /// A bit of an atomic word that changes hands with something else, so that its owner may just look.
+    ///
+    /// Loom remembers only the latest access to an atomic: a look before each exchange would hide what other threads did before. So there it stands beside the word.
+    #[derive(Debug)]
+    pub(crate) struct KnownBit;
+
+    impl KnownBit {
+        pub(crate) const fn new() -> Self {
+            Self
+        }
+
+        /// The owner leaves the bit set.
+        #[inline(always)]
+        pub(crate) fn leave(&self) {}
+
+        /// Whether the owner before has left the bit set.
+        #[inline(always)]
+        pub(crate) fn take(&self, word: &AtomicUsize, bit: usize) -> bool {
+            // Relaxed: what gave this thread the bit lets it see who wrote it last.
+            word.load(Ordering::Relaxed) & bit != 0
+        }
+    }
+
     /// Reads an atomic that nobody else can reach any more.
     #[inline(always)]
     pub(crate) fn exclusive(value: &mut AtomicUsize) -> usize {
@@ -227,6 +250,24 @@ mod imp {
     /// The payload of the panics that a model's own task raises.
     #[derive(Debug)]
     pub(crate) struct TaskPanic;
+
+    /// As above, beside the word. It is no part of what is explored: who may touch it, may touch the task's future, which the models watch.
+    #[derive(Debug)]
+    pub(crate) struct KnownBit(std::sync::atomic::AtomicBool);
+
+    impl KnownBit {
+        pub(crate) fn new() -> Self {
+            Self(std::sync::atomic::AtomicBool::new(false))
+        }
+
+        pub(crate) fn leave(&self) {
+            self.0.store(true, super::Ordering::Relaxed);
+        }
+
+        pub(crate) fn take(&self, _: &AtomicUsize, _: usize) -> bool {
+            self.0.swap(false, super::Ordering::Relaxed)
+        }
+    }
 
     /// Reads an atomic that nobody else can reach any more; loom reports whoever still can.
     pub(crate) fn exclusive(value: &mut AtomicUsize) -> usize {

@@ -44,7 +44,7 @@
 //! - **References**: the life of the task holds one until the outcome is published, the handle one, each waker one. A runnable needs none:
 //!   a task that has one is not complete. Waking by value gives the waker's reference up in the same exchange.
 
-use crate::shim::{AtomicUsize, Bug, Ordering, exclusive, fence, seeded};
+use crate::shim::{AtomicUsize, Bug, KnownBit, Ordering, exclusive, fence, seeded};
 
 /// A runnable of this task exists (in a queue, in a slot, on its way there), or, together with `RUNNING`, the task was
 /// woken during its poll and will be queued again at the end of it. Set by wakes and aborts, cleared by the start of a
@@ -68,9 +68,9 @@ const STARTED: usize = 1 << 6;
 /// for each waker and each `AbortHandle`. A runnable has none of its own: a task that has one is not complete.
 const REF: usize = 1 << 7;
 
-/// One task's state word.
+/// One task's state word, and what the holder of its runnable knows of it.
 #[derive(Debug)]
-pub(crate) struct State(AtomicUsize);
+pub(crate) struct State(AtomicUsize, KnownBit);
 
 /// What a worker does with the runnable that it took.
 #[must_use]
@@ -147,19 +147,18 @@ impl State {
 
     /// As [`new`](Self::new), with so many references.
     pub(crate) fn with_refs(count: usize) -> Self {
-        Self(AtomicUsize::new(Self::initial(count)))
+        Self(AtomicUsize::new(Self::initial(count)), KnownBit::new())
     }
 
     /// The holder of the runnable begins to run the task.
     #[inline]
     pub(crate) fn start_poll(&self) -> Start {
-        // Relaxed: whether RUNNING is set the holder of the runnable knows from who gave it away.
-        let seen = self.0.load(Ordering::Relaxed);
-        let before = if seen & RUNNING == 0 {
+        // Whether RUNNING is set is this thread's to say: it holds the runnable.
+        let before = if !self.1.take(&self.0, RUNNING) {
             // Acquire: what every waker released, and what the poll before released in `end_pending`. Nobody needs to see what came before this: the end
             // of the poll releases it.
             self.0.fetch_xor(SCHEDULED | RUNNING, Ordering::Acquire)
-        } else if seen & SCHEDULED == 0 {
+        } else if self.0.load(Ordering::Relaxed) & SCHEDULED == 0 {
             // It was woken during its poll, and nothing has come since. What comes only now, the end of this poll finds.
             return Start::Poll;
         } else {
@@ -189,6 +188,7 @@ impl State {
         let mut current = self.0.load(Ordering::Relaxed);
         if woken && current & (CANCELLED | STARTED) == STARTED {
             // An abort that this overlooks, `start_poll` or the next end of a poll finds.
+            self.1.leave();
             return Pending::Reschedule;
         }
         loop {
@@ -208,7 +208,12 @@ impl State {
                 .0
                 .compare_exchange_weak(current, next, Ordering::AcqRel, Ordering::Relaxed)
             {
-                Ok(_) => return action,
+                Ok(_) => {
+                    if action == Pending::Reschedule {
+                        self.1.leave();
+                    }
+                    return action;
+                }
                 Err(now) => current = now,
             }
         }
