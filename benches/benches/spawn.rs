@@ -6,6 +6,7 @@ use filch_benches::work::{self, inside};
 use filch_benches::{Rt, WORKERS, all};
 use futures_channel::oneshot;
 use std::hint::black_box;
+use std::sync::mpsc;
 use std::time::Instant;
 
 #[global_allocator]
@@ -38,6 +39,27 @@ fn outside<R: Rt>(run: &mut Run) {
                 task.await;
             }
         });
+        begin.elapsed()
+    });
+}
+
+/// The memory of as many tasks, which another thread writes to: this one allocates and frees, as it does where it spawns and joins.
+fn shared_memory(run: &mut Run) {
+    let (to, from) = mpsc::channel::<Vec<Box<[u8; 128]>>>();
+    let (back, seen) = mpsc::channel();
+    std::thread::spawn(move || {
+        for mut boxes in from {
+            for bytes in &mut boxes {
+                bytes[0] = 1;
+            }
+            back.send(boxes).expect("it counts");
+        }
+    });
+    run.time("spawn_outside", TASKS as usize, || {
+        let begin = Instant::now();
+        let boxes = (0..TASKS).map(|_| black_box(Box::new([0_u8; 128]))).collect();
+        to.send(boxes).expect("it writes");
+        drop(seen.recv().expect("it answers"));
         begin.elapsed()
     });
 }
@@ -101,10 +123,10 @@ fn main() {
                 &[Row {
                     name: "spawn_outside",
                     unit: "ns",
-                    what: "spawn 10,000 tasks from outside, join all; per task",
+                    what: "spawn 10,000 tasks from outside, join all; per task (bare: malloc and free of 128 bytes that another thread writes to)",
                     target: Some(Target::Most(0.33)),
                 }],
-                all!(outside),
+                all!(outside, shared_memory),
             ),
             case(
                 "spawn_join",
