@@ -9,13 +9,14 @@ use filch::net::UnixStream;
 use filch::runtime::Runtime;
 use filch::sync::Notify;
 use filch::task::yield_now;
-use filch::time::{Duration, sleep};
-use filch_tests::{Gate, OnDrop, eventually, multi, within};
+use filch::time::{Duration, Instant, sleep};
+use filch_tests::{Gate, OnDrop, eventually, lock, multi, within};
+use std::collections::HashSet;
 use std::future::{Future, pending, poll_fn};
 use std::io::Write;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 /// Calls `pending` each time that its future waits.
@@ -353,5 +354,48 @@ fn short_polls_call_nobody() {
         });
         // A machine whose cores are all taken can make any poll long.
         assert!(rescues(&runtime) <= 50, "{} rescues", rescues(&runtime));
+    });
+}
+
+/// A worker whose tasks have been very short keeps a few to itself. When those turn out to take long, if not so long that the worker counts as stuck, another one comes.
+#[test]
+fn what_takes_longer_than_it_used_to_is_shared() {
+    within(|| {
+        let runtime = multi(2);
+        let attempt = || {
+            let threads = Arc::new(Mutex::new(HashSet::new()));
+            let test = runtime.spawn({
+                let threads = threads.clone();
+                async move {
+                    // Long enough for some looks of the watcher.
+                    let begin = Instant::now();
+                    while begin.elapsed() < Duration::from_millis(20) {
+                        for _ in 0..1_000 {
+                            yield_now().await;
+                        }
+                    }
+                    let compute = |_| {
+                        let threads = threads.clone();
+                        filch::spawn(async move {
+                            let begin = Instant::now();
+                            while lock(&threads).len() < 2 && begin.elapsed() < Duration::from_micros(200) {
+                                std::hint::spin_loop();
+                            }
+                            lock(&threads).insert(std::thread::current().id());
+                        })
+                    };
+                    // Fewer than such a worker shares by itself.
+                    let tasks: Vec<_> = (0..120).map(compute).collect();
+                    for task in tasks {
+                        task.await.expect("no panic");
+                    }
+                }
+            });
+            runtime.block_on(test).expect("no panic");
+            lock(&threads).len()
+        };
+        // On a busy machine the watcher may come too late.
+        let most = (0..5).map(|_| attempt()).find(|threads| *threads == 2);
+        assert_eq!(most, Some(2), "one worker did it all");
     });
 }

@@ -15,7 +15,6 @@ caught! {
     lost_wake: "LostWake" by "pool::everything_that_is_woken_runs";
     join_no_recheck: "JoinNoRecheck" by "pool::everything_that_is_woken_runs";
     idle_no_recheck: "IdleNoRecheck" by "pool::everything_that_is_woken_runs";
-    token_no_rescan: "TokenNoRescan" by "parts::pushes_are_not_slept_over";
     inbox_forgets_rest: "InboxForgetsRest" by "parts::an_inbox_gives_each_task_once";
     inbox_late_clear: "InboxLateClear" by "parts::an_inbox_gives_each_task_once";
     end_forgets_jobs: "EndForgetsJobs" by "pool::jobs_run_or_are_cancelled";

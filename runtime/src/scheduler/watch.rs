@@ -77,12 +77,13 @@ impl Pulse {
         if self.brisk.load(Ordering::Relaxed) { MANY } else { 2 }
     }
 
-    /// The watcher counted the polls since its last look.
-    pub(crate) fn set_polls(&self, polls: usize) {
-        let brisk = polls >= BRISK;
-        if self.brisk.load(Ordering::Relaxed) != brisk {
-            self.brisk.store(brisk, Ordering::Relaxed);
+    /// The watcher counted the polls since its last look. True if they were many before and are no more: what is queued may have been kept from others.
+    pub(crate) fn set_polls(&self, polls: usize) -> bool {
+        let (was, is) = (self.brisk.load(Ordering::Relaxed), polls >= BRISK);
+        if was != is {
+            self.brisk.store(is, Ordering::Relaxed);
         }
+        was && !is
     }
 
     /// Whether the watcher asks for a turn of the driver.

@@ -11,7 +11,8 @@
 //! on that is in time as well as in polls, and no poll reads a clock.
 //!
 //! It also counts the polls from look to look. Where they are so many that they must be very short, two tasks in the queue are not yet a surplus: to wake another worker
-//! takes longer than to run them, and tasks that wake each other get slower with each worker that they are spread over. If a long poll comes after all, the next looks find it.
+//! takes longer than to run them, and tasks that wake each other get slower with each worker that they are spread over. If a long poll comes after all, the next looks find it,
+//! and a look that finds fewer polls wakes another worker for what is queued.
 //!
 //! When every worker has been in one poll for [`STUCK`] looks and something is due, nobody is free to come. Then the watcher has a *spare* called: a thread
 //! with a core of its own, that takes over what the stuck ones have queued, and serves their reactors and timers, until it finds nothing
@@ -90,6 +91,8 @@ impl Watcher {
         let mut worker_is_free = false;
         let mut all_are_stuck = true;
         let (mut trouble, mut last_is_due) = (false, false);
+        // Somebody kept tasks to itself that turned out to take long.
+        let mut kept = false;
         for (index, remote) in shared.in_use().iter().enumerate() {
             let seen = &mut self.seen[index];
             let is_spare = index >= size;
@@ -98,7 +101,7 @@ impl Watcher {
                 false => shared.idle.is_parked(index) || !shared.gate.admits(index),
             };
             if is_away {
-                remote.pulse.set_polls(0);
+                let _ = remote.pulse.set_polls(0);
                 seen.running = false;
                 if !is_spare && shared.gate.admits(index) {
                     (worker_is_free, all_are_stuck) = (true, false);
@@ -113,8 +116,8 @@ impl Watcher {
                 looks: 0,
             };
             let before = *seen;
-            if before.running {
-                remote.pulse.set_polls(now.beat.wrapping_sub(before.beat) / 2);
+            if before.running && remote.pulse.set_polls(now.beat.wrapping_sub(before.beat) / 2) {
+                kept |= remote.stealer.len() >= remote.pulse.surplus();
             }
             // A spare whose thread does not come is as good as stuck, and so is a worker that was given away to such a one: its beat stays odd.
             let polls = now.beat % 2 == 1 || remote.pulse.duty() == Duty::Called;
@@ -135,7 +138,7 @@ impl Watcher {
             *seen = now;
         }
         shared.watch.set_trouble(trouble);
-        if trouble && !seeded(Bug::WatcherWakesNobody) {
+        if (trouble || kept) && !seeded(Bug::WatcherWakesNobody) {
             // Its fence stands between the flags and the look at the sleepers.
             shared.wake_one(shared.idle.notify());
         }
