@@ -75,11 +75,17 @@ impl Idle {
     }
 
     /// Takes the token and clears a bit.
+    #[inline]
     fn elect(&self) -> Option<usize> {
         // Nobody sleeps: nobody can sleep over the work, and the token stays where it is.
-        if !self.is_anyone_parked() {
-            return None;
+        match self.is_anyone_parked() {
+            true => self.elect_sleeper(),
+            false => None,
         }
+    }
+
+    #[inline(never)]
+    fn elect_sleeper(&self) -> Option<usize> {
         loop {
             if !self.try_search() {
                 return None;
@@ -166,6 +172,7 @@ impl Idle {
     }
 
     /// Whether any worker is parked. As [`is_parked`](Self::is_parked).
+    #[inline]
     pub(crate) fn is_anyone_parked(&self) -> bool {
         self.parked.iter().any(|word| word.load(Ordering::Relaxed) != 0)
     }

@@ -666,7 +666,8 @@ impl Context {
     /// Tells thieves, and wakes one, when there is more in the queue than runs next.
     #[inline]
     fn show_surplus(&self, core: &Core) {
-        if core.queue.len() >= self.remote(core).pulse.surplus() {
+        let queued = core.queue.len();
+        if queued >= 2 && queued >= self.remote(core).pulse.surplus() {
             if !core.surplus.replace(true) {
                 self.remote(core).surplus.store(true, Ordering::Relaxed);
             }

@@ -1246,9 +1246,15 @@ unsafe fn drop_output<F: Future + 'static, S: Schedule>(header: NonNull<Header>)
     let task = unsafe { cell::<F, S>(header) };
     let stage = task.stage.with_mut(|stage| {
         // SAFETY: the caller's promise: the outcome is its own.
-        std::mem::replace(unsafe { &mut *stage }, Stage::Taken)
+        match unsafe { &mut *stage } {
+            // It has no destructor that would have to run as this task.
+            Stage::Finished(_) if !std::mem::needs_drop::<F::Output>() => None,
+            stage => Some(std::mem::replace(stage, Stage::Taken)),
+        }
     });
-    coop::with_task(header.cast(), || drop_quietly(stage));
+    if let Some(stage) = stage {
+        coop::with_task(header.cast(), || drop_quietly(stage));
+    }
 }
 
 /// Says so if an outcome that nobody has seen is a panic.
