@@ -1,7 +1,8 @@
 //! The memory of tasks: each thread keeps some of what ended tasks have left, for the tasks that it spawns next.
 //!
 //! A task often ends on another thread than the one that spawned it. General allocators give such memory back to where it came from, which costs a lock
-//! (glibc) or a queue; here it stays with the thread that freed it, up to [`KEPT`] bytes. Memory is the allocator's again when the thread ends, or has enough.
+//! (glibc) or a queue; here it stays with the thread that freed it, up to [`KEPT`] bytes, and up to what this thread itself has asked the allocator for: one that spawns nothing keeps nothing.
+//! Memory is the allocator's again when the thread ends, or has enough.
 //!
 //! Blocks come in *classes* of 16 bytes, each as large as what glibc would give out anyway. Larger tasks, and those of unusual alignment, are the allocator's alone.
 
@@ -25,6 +26,8 @@ const CLASSES: usize = 64;
 /// The blocks that this thread keeps.
 struct Blocks {
     bytes: usize,
+    /// Of so many bytes it keeps no more.
+    most: usize,
     classes: [Vec<NonNull<u8>>; CLASSES],
 }
 
@@ -32,6 +35,7 @@ thread_local! {
     static BLOCKS: RefCell<Blocks> = const {
         RefCell::new(Blocks {
             bytes: 0,
+            most: 0,
             classes: [const { Vec::new() }; CLASSES],
         })
     };
@@ -105,14 +109,17 @@ fn new(layout: Layout) -> NonNull<u8> {
     NonNull::new(unsafe { alloc(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
-/// A block that this thread has kept.
+/// A block that this thread has kept. If there is none, it will ask the allocator.
 #[inline]
 fn take(class: usize) -> Option<NonNull<u8>> {
     let taken = BLOCKS.try_with(|blocks| {
         let mut blocks = blocks.try_borrow_mut().ok()?;
-        let block = blocks.classes[class].pop()?;
-        blocks.bytes -= class * STEP;
-        Some(block)
+        let block = blocks.classes[class].pop();
+        match block {
+            Some(_) => blocks.bytes -= class * STEP,
+            None => blocks.most = KEPT.min(blocks.most + class * STEP),
+        }
+        block
     });
     taken.ok().flatten()
 }
@@ -125,7 +132,7 @@ fn keep(class: usize, block: NonNull<u8>) -> bool {
         let Ok(mut blocks) = blocks.try_borrow_mut() else {
             return false;
         };
-        if blocks.bytes >= KEPT {
+        if blocks.bytes >= blocks.most {
             return false;
         }
         blocks.bytes += class * STEP;
@@ -196,6 +203,23 @@ mod tests {
         let kept = BLOCKS.with_borrow(|blocks| (blocks.bytes, blocks.classes.iter().map(Vec::len).sum::<usize>()));
         let full = if RECYCLES { KEPT.div_ceil(63 * STEP) } else { 0 };
         assert_eq!(kept, (full * 63 * STEP, full));
+    }
+
+    #[test]
+    fn who_places_nothing_keeps_nothing() {
+        let block = place([0_u8; 200]);
+        let kept = std::thread::scope(|scope| {
+            // Its address says nothing of who may use it.
+            let address = block.as_ptr() as usize;
+            let freed = scope.spawn(move || {
+                let block = NonNull::new(address as *mut [u8; 200]).expect("it is one");
+                // SAFETY: the other thread has just placed it, and uses it no more.
+                unsafe { free(block) };
+                BLOCKS.with_borrow(|blocks| blocks.bytes)
+            });
+            freed.join().expect("no panic")
+        });
+        assert_eq!(kept, 0);
     }
 
     #[test]
