@@ -10,7 +10,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use std::convert::Infallible;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -128,6 +128,22 @@ fn h2load(child: &mut Measurement, connections: &str, streams: &str, rate: &'sta
     }
 }
 
+/// Whether a client is installed; says what that costs if it is not, in the long programme.
+fn is_there(program: &str, package: &str, protocol: &str) -> bool {
+    if !std::env::args().any(|word| word == "--full") {
+        return true;
+    }
+    let found = Command::new(program)
+        .arg("--version")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    if let Err(error) = &found {
+        println!("{protocol}: no figures, since `{program}` cannot be run ({error}); Debian's package is {package}");
+    }
+    found.is_ok()
+}
+
 const CONTENDERS: &[Contender] = &[
     Contender {
         name: "filch",
@@ -185,14 +201,15 @@ fn main() {
         full: true,
         drive: Some(drive),
     };
-    ask(
-        "http",
-        &[
-            case(HTTP1, |child, _| wrk(child, "64", "http1", "http1_p99")),
-            case(FEW, |child, _| wrk(child, "4", "http1_few", "http1_few_p99")),
-            case(MANY, |child, _| wrk(child, "512", "http1_many", "http1_many_p99")),
-            case(HTTP2, |child, _| h2load(child, "16", "16", "http2")),
-            case(ONE, |child, _| h2load(child, "1", "16", "http2_few")),
-        ],
-    );
+    let mut cases = Vec::new();
+    if is_there("wrk", "wrk", "HTTP/1.1") {
+        cases.push(case(HTTP1, |child, _| wrk(child, "64", "http1", "http1_p99")));
+        cases.push(case(FEW, |child, _| wrk(child, "4", "http1_few", "http1_few_p99")));
+        cases.push(case(MANY, |child, _| wrk(child, "512", "http1_many", "http1_many_p99")));
+    }
+    if is_there("h2load", "nghttp2-client", "HTTP/2") {
+        cases.push(case(HTTP2, |child, _| h2load(child, "16", "16", "http2")));
+        cases.push(case(ONE, |child, _| h2load(child, "1", "16", "http2_few")));
+    }
+    ask("http", &cases);
 }

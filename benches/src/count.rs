@@ -1,10 +1,14 @@
 //! What a process has used.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+#[cfg(feature = "mimalloc")]
+use mimalloc::MiMalloc as Inner;
+#[cfg(not(feature = "mimalloc"))]
+use std::alloc::System as Inner;
+use std::alloc::{GlobalAlloc, Layout};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-/// The system's allocator, which counts if it is told to: see [`count_allocations`] and [`count_bytes`].
+/// The system's allocator, or with the feature `mimalloc` that one, which counts if it is told to: see [`count_allocations`] and [`count_bytes`].
 #[derive(Debug)]
 pub struct Counting;
 
@@ -29,33 +33,33 @@ fn note_bytes(new: usize, old: usize) {
     }
 }
 
-// SAFETY: every call is passed on to the system's allocator as it is.
+// SAFETY: every call is passed on to one allocator as it is.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         note();
         note_bytes(layout.size(), 0);
         // SAFETY: the caller's promise.
-        unsafe { System.alloc(layout) }
+        unsafe { Inner.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         note_bytes(0, layout.size());
         // SAFETY: the caller's promise, and what is freed here was allocated there.
-        unsafe { System.dealloc(pointer, layout) }
+        unsafe { Inner.dealloc(pointer, layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         note();
         note_bytes(layout.size(), 0);
         // SAFETY: the caller's promise.
-        unsafe { System.alloc_zeroed(layout) }
+        unsafe { Inner.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         note();
         note_bytes(size, layout.size());
         // SAFETY: the caller's promise.
-        unsafe { System.realloc(pointer, layout, size) }
+        unsafe { Inner.realloc(pointer, layout, size) }
     }
 }
 

@@ -7,10 +7,12 @@
 //! - [`Rt`]: what is asked of a runtime; [`Filch`], [`Tokio`], [`Smol`].
 //! - [`work`]: what several questions have the runtimes do.
 //! - [`count`]: allocations, processor time, memory.
+//! - `more`: what is compared besides: another allocator, Tokio's switches, Go.
 //! - [`table`]: the table and the plots.
 
 pub mod count;
 pub mod echo;
+mod more;
 pub mod question;
 mod rt;
 pub mod stats;

@@ -8,6 +8,7 @@
 //! its allocations counted, and once under `strace -f -c`, if that is installed, for its system calls. So counting disturbs no figure.
 
 use crate::count;
+use crate::more::{self, SWITCH};
 use crate::table::{self, Counts, Figure, Results};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -178,19 +179,21 @@ pub struct Measurement {
 }
 
 impl Measurement {
-    fn start(case: &Case, contender: &Contender, point: usize, how: How) -> Self {
-        let this = std::env::current_exe().expect("a running program has a path");
+    fn start(case: &Case, entry: &Entry, point: usize, how: How) -> Self {
         let mut command = match how {
             How::SystemCalls => {
                 let mut command = Command::new("strace");
-                command.args(["-f", "-c", "-q", "-o"]).arg(trace()).arg(this);
+                command.args(["-f", "-c", "-q", "-o"]).arg(trace()).arg(&entry.program);
                 command
             }
-            How::Timed | How::Allocations => Command::new(this),
+            How::Timed | How::Allocations => Command::new(&entry.program),
         };
+        if let Some(switch) = entry.switch {
+            command.env(SWITCH, switch);
+        }
         let counts = if how == How::Timed { "timed" } else { "counts" };
         let mut child = command
-            .args(["--child", case.name, contender.name, &point.to_string(), counts])
+            .args(["--child", case.name, entry.contender, &point.to_string(), counts])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -254,6 +257,33 @@ pub fn wait_for_stop() {
     let mut line = String::new();
     // The end of the input is the sign; an error means that nobody is there any more.
     while matches!(std::io::stdin().read_line(&mut line), Ok(1..)) {}
+}
+
+/// One who takes part in a case.
+pub(crate) struct Entry {
+    /// Under which name its figures stand.
+    pub(crate) name: &'static str,
+    /// Whose figures its ratios are to.
+    pub(crate) base: &'static str,
+    /// What runs.
+    pub(crate) program: PathBuf,
+    /// What that calls it.
+    pub(crate) contender: &'static str,
+    /// How it differs from its default, for [`SWITCH`].
+    pub(crate) switch: Option<&'static str>,
+}
+
+impl Entry {
+    /// A contender of this program.
+    pub(crate) fn own(case: &Case, contender: &Contender) -> Self {
+        Self {
+            name: contender.name,
+            base: case.base,
+            program: std::env::current_exe().expect("a running program has a path"),
+            contender: contender.name,
+            switch: None,
+        }
+    }
 }
 
 /// What is looked at in a run.
@@ -352,11 +382,40 @@ pub fn ask_rounds(question: &str, cases: &[Case], rounds: usize) {
             && (options.parts.is_empty() || options.parts.iter().any(|part| case.name.contains(part.as_str())))
     };
     for case in cases.iter().filter(wanted) {
+        let entries: Vec<Entry> = case.contenders.iter().map(|one| Entry::own(case, one)).collect();
         for &point in case.points {
-            run_case(question, case, point, &options, &mut results);
+            run_case(
+                question,
+                case,
+                &entries,
+                point,
+                options.rounds,
+                options.counts,
+                &mut results,
+            );
         }
         // Whatever comes later: this has been measured.
         results.write();
+    }
+    if options.full {
+        more::check(question, cases);
+        for case in cases.iter().filter(wanted) {
+            more::each(question, case, |section, entries| {
+                run_case(
+                    section,
+                    case,
+                    &entries,
+                    case.points[0],
+                    options.rounds,
+                    false,
+                    &mut results,
+                );
+                results.write();
+            });
+        }
+    }
+    if let Some(apart) = results.apart_now() {
+        println!("{apart}");
     }
     table::draw(&results);
 }
@@ -370,6 +429,10 @@ fn measure(cases: &[Case], case: &str, contender: &str, point: usize, counts: bo
         operations: 1.0,
         cpu: None,
     };
+    assert!(
+        cfg!(tokio_unstable) || std::env::var_os(SWITCH).is_none(),
+        "this build's Tokio has no switches"
+    );
     if counts {
         count::count_allocations();
     }
@@ -385,9 +448,9 @@ fn measure(cases: &[Case], case: &str, contender: &str, point: usize, counts: bo
     std::process::exit(0);
 }
 
-/// One run of one contender, with its figures.
-fn one(case: &Case, contender: &Contender, point: usize, how: How) -> Vec<(String, f64)> {
-    let mut child = Measurement::start(case, contender, point, how);
+/// One run of one who takes part, with its figures.
+fn one(case: &Case, entry: &Entry, point: usize, how: How) -> Vec<(String, f64)> {
+    let mut child = Measurement::start(case, entry, point, how);
     let driven = case.drive.map(|drive| drive(&mut child, point));
     let mut answers = child.finish();
     if let Some(driven) = driven {
@@ -409,13 +472,21 @@ fn answer(answers: &[(String, f64)], name: &str) -> Option<f64> {
     answers.iter().find(|(one, _)| one == name).map(|(_, value)| *value)
 }
 
-fn run_case(question: &str, case: &Case, point: usize, options: &Options, results: &mut Results) {
-    let count = case.contenders.len();
+fn run_case(
+    question: &str,
+    case: &Case,
+    entries: &[Entry],
+    point: usize,
+    timed: usize,
+    counted: bool,
+    results: &mut Results,
+) {
+    let count = entries.len();
     let mut rounds: Vec<Vec<Vec<(String, f64)>>> = vec![Vec::new(); count];
-    for round in 0..options.rounds {
+    for round in 0..timed {
         for step in 0..count {
             let who = (step + round) % count;
-            rounds[who].push(one(case, &case.contenders[who], point, How::Timed));
+            rounds[who].push(one(case, &entries[who], point, How::Timed));
         }
     }
     let has_strace = Command::new("strace")
@@ -424,7 +495,7 @@ fn run_case(question: &str, case: &Case, point: usize, options: &Options, result
         .stderr(Stdio::null())
         .status()
         .is_ok();
-    for (who, contender) in case.contenders.iter().enumerate() {
+    for (who, entry) in entries.iter().enumerate() {
         let median_of = |name: &str| {
             let values: Vec<f64> = rounds[who].iter().filter_map(|answers| answer(answers, name)).collect();
             (!values.is_empty()).then(|| crate::stats::median(&values))
@@ -434,12 +505,12 @@ fn run_case(question: &str, case: &Case, point: usize, options: &Options, result
             peak: median_of("peak"),
             ..Counts::default()
         };
-        if options.counts && point == case.points[0] {
-            let answers = one(case, contender, point, How::Allocations);
+        if counted && point == case.points[0] {
+            let answers = one(case, entry, point, How::Allocations);
             let operations = answer(&answers, "operations").unwrap_or(1.0);
             counts.allocations = answer(&answers, "allocations").map(|all| all / operations);
             if has_strace {
-                let answers = one(case, contender, point, How::SystemCalls);
+                let answers = one(case, entry, point, How::SystemCalls);
                 let operations = answer(&answers, "operations").unwrap_or(1.0);
                 counts.system_calls = traced().map(|all| all / operations);
                 // It may not be there.
@@ -458,8 +529,8 @@ fn run_case(question: &str, case: &Case, point: usize, options: &Options, result
             if own.is_empty() {
                 continue;
             }
-            let tokio = case.contenders.iter().position(|one| one.name == case.base).map(values);
-            let figure = Figure::new(question, row, point, contender.name, &own, tokio.as_deref(), counts);
+            let base = entries.iter().position(|one| one.name == entry.base).map(values);
+            let figure = Figure::new(question, row, point, entry.name, &own, base.as_deref(), counts);
             println!("{}", figure.line());
             results.put(figure);
         }

@@ -86,9 +86,28 @@ where
     }
 }
 
+/// Changes nothing.
+fn as_it_is<B>(_: &mut B) {}
+
+#[cfg(not(tokio_unstable))]
+use as_it_is as switched;
+
+/// Turns the switch that the parent names.
+#[cfg(tokio_unstable)]
+fn switched(builder: &mut tokio::runtime::Builder) {
+    match std::env::var(crate::more::SWITCH).as_deref() {
+        Err(_) => builder,
+        Ok("alt_timer") => builder.enable_alt_timer(),
+        Ok("eager_driver_handoff") => builder.enable_eager_driver_handoff(),
+        Ok("disable_lifo_slot") => builder.disable_lifo_slot(),
+        Ok("event_interval") => builder.event_interval(1),
+        Ok(other) => panic!("there is no switch {other}"),
+    };
+}
+
 /// filch and Tokio differ in their names only.
 macro_rules! like_tokio {
-    ($(#[$about:meta])* $name:ident, $rt:ident, $($io:ident)::+) => {
+    ($(#[$about:meta])* $name:ident, $rt:ident, $switched:ident, $($io:ident)::+) => {
         $(#[$about])*
         #[derive(Debug)]
         pub struct $name(Option<$rt::runtime::Runtime>);
@@ -100,6 +119,7 @@ macro_rules! like_tokio {
 
             fn start(workers: usize) -> Self {
                 let mut builder = $rt::runtime::Builder::new_multi_thread();
+                $switched(&mut builder);
                 Self(Some(builder.worker_threads(workers).enable_all().build().expect("a runtime starts")))
             }
 
@@ -189,11 +209,11 @@ macro_rules! like_tokio {
 
 like_tokio!(
     /// filch.
-    Filch, filch, filch::io
+    Filch, filch, as_it_is, filch::io
 );
 like_tokio!(
-    /// Tokio, with its default settings.
-    Tokio, tokio, tokio::io
+    /// Tokio, with its default settings, or as the parent's switch says.
+    Tokio, tokio, switched, tokio::io
 );
 
 static EXECUTOR: OnceLock<Arc<smol::Executor<'static>>> = OnceLock::new();

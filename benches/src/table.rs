@@ -2,6 +2,7 @@
 //!
 //! `benches/results.tsv` has the figures of the last run of every case; a program replaces its own. So the table is whole, whichever programs were run.
 
+use crate::more;
 use crate::question::{Row, Target};
 use crate::stats::{median, range};
 use plotters::prelude::*;
@@ -39,6 +40,30 @@ pub struct Figure {
     /// To Tokio's figure of the same round.
     ratio: Option<[f64; 3]>,
     counts: Counts,
+    before: Option<Before>,
+}
+
+/// What is kept of the run before: its rounds, and the range of its ratios.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Before {
+    rounds: usize,
+    low: f64,
+    high: f64,
+}
+
+impl Before {
+    /// As `rounds low high`.
+    fn of_text(text: &str) -> Option<Self> {
+        let fields: Vec<&str> = text.split(' ').collect();
+        let [rounds, low, high] = fields.as_slice() else {
+            return None;
+        };
+        Some(Self {
+            rounds: rounds.parse().ok()?,
+            low: low.parse().ok()?,
+            high: high.parse().ok()?,
+        })
+    }
 }
 
 impl Figure {
@@ -79,6 +104,7 @@ impl Figure {
                 .filter(|ratios| !ratios.is_empty() && ratios.iter().all(|ratio| ratio.is_finite() && *ratio >= 0.0))
                 .map(|ratios| three(&ratios)),
             counts,
+            before: None,
         }
     }
 
@@ -101,8 +127,46 @@ impl Figure {
         )
     }
 
-    fn key(&self) -> (&str, usize, &str) {
-        (&self.row, self.point, &self.contender)
+    fn key(&self) -> (&str, &str, usize, &str) {
+        (&self.question, &self.row, self.point, &self.contender)
+    }
+
+    /// The figure, with its ratio unless that is to itself.
+    fn cell(&self) -> String {
+        let value = short(self.value[0]);
+        match self.ratio {
+            Some([middle, low, high]) if [middle, low, high] != [1.0; 3] => {
+                format!("{value} ({middle:.2}, {low:.2}-{high:.2})")
+            }
+            _ => value,
+        }
+    }
+
+    /// Whether it belongs to the table, not to a comparison of its own.
+    fn is_in_table(&self) -> bool {
+        self.point == 0 && self.question != "sync" && !more::is_section(&self.question)
+    }
+
+    /// Whether the ratios' range and that of the run before have anything in common; nothing to say where a run had one round only.
+    fn overlaps(&self) -> Option<bool> {
+        let ([_, low, high], before) = (self.ratio?, self.before?);
+        (self.rounds > 1 && before.rounds > 1).then_some(low <= before.high && before.low <= high)
+    }
+
+    /// The two ranges.
+    fn ranges(&self) -> Option<String> {
+        let ([_, low, high], before) = (self.ratio?, self.before?);
+        let mut name = self.row.clone();
+        if self.point > 0 {
+            name = format!("{name} at {}", self.point);
+        }
+        if more::is_section(&self.question) {
+            name = format!("{name} beside {}", self.question);
+        }
+        Some(format!(
+            "{name} ({low:.2}-{high:.2}, before {:.2}-{:.2})",
+            before.low, before.high
+        ))
     }
 
     fn is_met(&self) -> Option<bool> {
@@ -140,6 +204,9 @@ impl Figure {
             number(system_calls),
             number(peak),
             self.what.clone(),
+            self.before.map_or("-".to_owned(), |Before { rounds, low, high }| {
+                format!("{rounds} {low} {high}")
+            }),
         ]
         .join("\t")
     }
@@ -167,6 +234,8 @@ impl Figure {
             system_calls,
             peak,
             what,
+            // A file from before there was this field has none.
+            before @ ..,
         ] = fields.as_slice()
         else {
             return None;
@@ -189,19 +258,27 @@ impl Figure {
                 system_calls: number(system_calls),
                 peak: number(peak),
             },
+            before: before.first().and_then(|before| Before::of_text(before)),
         })
     }
 }
 
 /// The figures of every case that was ever run.
 #[derive(Debug, Default)]
-pub struct Results(Vec<Figure>);
+pub struct Results {
+    figures: Vec<Figure>,
+    /// The places of those that this run has put in.
+    new: Vec<usize>,
+}
 
 impl Results {
     /// What the file has; nothing if there is none.
     pub fn read() -> Self {
         let text = std::fs::read_to_string(home().join("results.tsv")).unwrap_or_default();
-        Self(text.lines().filter_map(Figure::of_line).collect())
+        Self {
+            figures: text.lines().filter_map(Figure::of_line).collect(),
+            new: Vec::new(),
+        }
     }
 
     /// Writes the file.
@@ -211,41 +288,80 @@ impl Results {
     /// If it cannot be written.
     pub fn write(&self) {
         let mut text = String::from(
-            "question\trow\tpoint\tcontender\tunit\ttarget\trounds\tdate\tvalue low high\tratio to Tokio low high\tcpu ns\tallocations\tsystem calls\tpeak bytes\twhat\n",
+            "question\trow\tpoint\tcontender\tunit\ttarget\trounds\tdate\tvalue low high\tratio to Tokio low high\tcpu ns\tallocations\tsystem calls\tpeak bytes\twhat\tbefore: rounds, ratio low high\n",
         );
-        for figure in &self.0 {
+        for figure in &self.figures {
             text += &figure.to_line();
             text.push('\n');
         }
         std::fs::write(home().join("results.tsv"), text).expect("the results can be written");
     }
 
-    /// Puts a figure in, in the place of an older one.
-    pub fn put(&mut self, figure: Figure) {
-        match self.0.iter_mut().find(|old| old.key() == figure.key()) {
-            Some(old) => *old = figure,
-            None => self.0.push(figure),
-        }
+    /// Puts a figure in, in the place of an older one, of which it keeps the ratio's range.
+    pub fn put(&mut self, mut figure: Figure) {
+        let place = match self.figures.iter().position(|old| old.key() == figure.key()) {
+            Some(place) => {
+                let old = &self.figures[place];
+                figure.before = old.ratio.map(|[_, low, high]| Before {
+                    rounds: old.rounds,
+                    low,
+                    high,
+                });
+                self.figures[place] = figure;
+                place
+            }
+            None => {
+                self.figures.push(figure);
+                self.figures.len() - 1
+            }
+        };
+        self.new.push(place);
     }
 
-    fn get(&self, row: &str, point: usize, contender: &str) -> Option<&Figure> {
-        self.0.iter().find(|figure| figure.key() == (row, point, contender))
+    /// What is to be said of the ranges of this run and of the one before: nothing if there was none.
+    pub fn apart_now(&self) -> Option<String> {
+        apart(self.new.iter().map(|place| &self.figures[*place]))
+    }
+
+    /// A line of the table.
+    fn get(&self, row: &str, contender: &str) -> Option<&Figure> {
+        self.figures
+            .iter()
+            .find(|figure| figure.is_in_table() && figure.row == row && figure.contender == contender)
     }
 
     /// The rows that have one point, in the order of [`ORDER`].
     fn lines(&self) -> Vec<&str> {
         let mut seen = HashSet::new();
-        let single = self
-            .0
-            .iter()
-            .filter(|figure| figure.point == 0 && figure.question != "sync");
+        let single = self.figures.iter().filter(|figure| figure.is_in_table());
         let mut rows: Vec<&str> = single
             .map(|figure| &*figure.row)
             .filter(|row| seen.insert(*row))
             .collect();
-        rows.sort_by_key(|row| ORDER.iter().position(|one| one == row).unwrap_or(ORDER.len()));
+        rows.sort_by_key(|row| place(row));
         rows
     }
+}
+
+/// Which lines' ranges have nothing in common with those of the run before; nothing if no line has two ranges.
+fn apart<'a>(figures: impl Iterator<Item = &'a Figure>) -> Option<String> {
+    let own = figures.filter(|figure| figure.contender == "filch");
+    let compared: Vec<&Figure> = own.filter(|figure| figure.overlaps().is_some()).collect();
+    if compared.is_empty() {
+        return None;
+    }
+    let lines = compared.len();
+    let apart = compared.iter().filter(|figure| figure.overlaps() == Some(false));
+    let apart: Vec<String> = apart.filter_map(|figure| figure.ranges()).collect();
+    Some(if apart.is_empty() {
+        format!("This run's ranges and those of the run before overlap on each of {lines} lines.")
+    } else {
+        format!(
+            "This run's ranges and those of the run before overlap on {} of {lines} lines, but not on {}.",
+            lines - apart.len(),
+            apart.join(", ")
+        )
+    })
 }
 
 /// The lines of the table, in order; others come behind.
@@ -281,13 +397,23 @@ const ORDER: &[&str] = &[
     "echo_p99",
     "http1",
     "http1_p99",
+    "http1_few",
+    "http1_few_p99",
+    "http1_many",
+    "http1_many_p99",
     "http2",
+    "http2_few",
     "wake",
     "late_p99",
     "stuck_p50",
     "stuck_p99",
     "start_stop",
 ];
+
+/// Where a line stands.
+fn place(row: &str) -> usize {
+    ORDER.iter().position(|one| *one == row).unwrap_or(ORDER.len())
+}
 
 fn home() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
@@ -334,7 +460,10 @@ pub fn draw(results: &Results) {
     let text = replaced(&text, "table", &table(results));
     let text = replaced(&text, "counts", &counts(results));
     let text = replaced(&text, "sync", &sync(results));
-    let text = replaced(&text, "curves", &curves(results));
+    let mut text = replaced(&text, "curves", &curves(results));
+    for one in more::SECTIONS {
+        text = replaced(&text, one.name, &section(results, one.name));
+    }
     std::fs::write(&path, text).expect("the README can be written");
     let plots = home().join("plots");
     std::fs::create_dir_all(&plots).expect("a directory can be made");
@@ -360,10 +489,10 @@ fn table(results: &Results) -> String {
     let (mut met, mut targets) = (0, 0);
     for row in results.lines() {
         let value = |contender| {
-            let figure = results.get(row, 0, contender);
+            let figure = results.get(row, contender);
             figure.map_or(String::new(), |figure| short(figure.value[0]))
         };
-        let Some(own) = results.get(row, 0, "filch") else {
+        let Some(own) = results.get(row, "filch") else {
             continue;
         };
         let ratio = own.ratio.map_or(String::new(), |[middle, low, high]| {
@@ -389,7 +518,8 @@ fn table(results: &Results) -> String {
         )
         .expect("a string takes it");
     }
-    let days: BTreeMap<&str, ()> = results.0.iter().map(|figure| (&*figure.date, ())).collect();
+    let measured = results.figures.iter().filter(|figure| figure.is_in_table());
+    let days: BTreeMap<&str, ()> = measured.map(|figure| (&*figure.date, ())).collect();
     let days: Vec<&str> = days.into_keys().collect();
     writeln!(
         text,
@@ -397,6 +527,44 @@ fn table(results: &Results) -> String {
         days.join(", ")
     )
     .expect("a string takes it");
+    if let Some(apart) = apart(results.lines().into_iter().filter_map(|row| results.get(row, "filch"))) {
+        writeln!(text, "\n{apart}").expect("a string takes it");
+    }
+    text
+}
+
+/// A comparison of its own: a column for each who takes part.
+fn section(results: &Results, name: &str) -> String {
+    let figures: Vec<&Figure> = results.figures.iter().filter(|one| one.question == name).collect();
+    let mut names: Vec<&str> = Vec::new();
+    let mut rows: Vec<&str> = Vec::new();
+    for figure in &figures {
+        if !names.contains(&&*figure.contender) {
+            names.push(&figure.contender);
+        }
+        if !rows.contains(&&*figure.row) {
+            rows.push(&figure.row);
+        }
+    }
+    if rows.is_empty() {
+        return "Not measured: the long programme did not run, or said what it missed.\n".to_owned();
+    }
+    rows.sort_by_key(|row| place(row));
+    let mut text = format!("| case | unit | {} |\n|---|---|", names.join(" | "));
+    text += &"---:|".repeat(names.len());
+    text.push('\n');
+    for row in rows {
+        let of = |name: &str| figures.iter().find(|one| one.row == row && one.contender == name);
+        let cells = names
+            .iter()
+            .map(|name| of(name).map_or(String::new(), |figure| figure.cell()));
+        let cells: Vec<String> = cells.collect();
+        let unit = figures.iter().find(|one| one.row == row).map_or("", |one| &one.unit);
+        writeln!(text, "| {row} | {unit} | {} |", cells.join(" | ")).expect("a string takes it");
+    }
+    let days: BTreeMap<&str, ()> = figures.iter().map(|figure| (&*figure.date, ())).collect();
+    let days: Vec<&str> = days.into_keys().collect();
+    writeln!(text, "\nMeasured on {}.", days.join(", ")).expect("a string takes it");
     text
 }
 
@@ -407,7 +575,7 @@ fn counts(results: &Results) -> String {
     for row in results.lines() {
         let of = |contender| {
             results
-                .get(row, 0, contender)
+                .get(row, contender)
                 .map(|figure| figure.counts)
                 .unwrap_or_default()
         };
@@ -426,7 +594,7 @@ fn counts(results: &Results) -> String {
 /// Channels and locks: a line for each contender.
 fn sync(results: &Results) -> String {
     let mut text = String::from("| case | contender | ns | ratio (range) | what |\n|---|---|---:|---:|---|\n");
-    for figure in results.0.iter().filter(|figure| figure.question == "sync") {
+    for figure in results.figures.iter().filter(|figure| figure.question == "sync") {
         let [middle, low, high] = figure.ratio.unwrap_or([1.0; 3]);
         let (value, who) = (short(figure.value[0]), &figure.contender);
         writeln!(
@@ -442,7 +610,7 @@ fn sync(results: &Results) -> String {
 /// The rows that were measured for several sizes.
 fn sized(results: &Results) -> BTreeMap<String, Vec<&Figure>> {
     let mut rows: BTreeMap<String, Vec<&Figure>> = BTreeMap::new();
-    for figure in results.0.iter().filter(|figure| figure.point > 0) {
+    for figure in results.figures.iter().filter(|figure| figure.point > 0) {
         rows.entry(figure.row.clone()).or_default().push(figure);
     }
     rows
@@ -477,7 +645,7 @@ fn ratios(results: &Results, path: &Path) -> Drawn {
         .lines()
         .into_iter()
         .filter_map(|row| {
-            let figure = results.get(row, 0, "filch")?;
+            let figure = results.get(row, "filch")?;
             Some((row, figure.ratio?, figure))
         })
         .collect();
@@ -576,4 +744,114 @@ fn curve(row: &str, figures: &[&Figure], path: &Path) -> Drawn {
         .draw()?;
     area.present()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROW: Row = Row {
+        name: "row",
+        unit: "ns",
+        what: "what it is",
+        target: Some(Target::Most(0.5)),
+    };
+
+    /// filch's figures, Tokio's being 100 each time.
+    fn figure(question: &str, contender: &str, values: &[f64]) -> Figure {
+        let tokio = vec![100.0; values.len()];
+        Figure::new(question, &ROW, 0, contender, values, Some(&tokio), Counts::default())
+    }
+
+    fn results(runs: &[&[f64]]) -> Results {
+        let mut results = Results::default();
+        for values in runs {
+            results.new.clear();
+            results.put(figure("spawn", "filch", values));
+        }
+        results
+    }
+
+    #[test]
+    fn ranges_that_touch_overlap() {
+        let overlap = |old: &[f64], new: &[f64]| results(&[old, new]).figures[0].overlaps();
+        assert_eq!(overlap(&[30.0, 40.0, 50.0], &[45.0, 60.0]), Some(true));
+        assert_eq!(overlap(&[30.0, 50.0], &[50.0, 60.0]), Some(true), "one point in common");
+        assert_eq!(
+            overlap(&[30.0, 90.0], &[50.0, 60.0]),
+            Some(true),
+            "one inside the other"
+        );
+        assert_eq!(
+            overlap(&[50.0, 60.0], &[30.0, 90.0]),
+            Some(true),
+            "one around the other"
+        );
+        assert_eq!(overlap(&[30.0, 40.0], &[41.0, 60.0]), Some(false));
+        assert_eq!(overlap(&[41.0, 60.0], &[30.0, 40.0]), Some(false));
+        assert_eq!(overlap(&[30.0], &[41.0, 60.0]), None, "one round has no range");
+        assert_eq!(overlap(&[41.0, 60.0], &[30.0]), None, "one round has no range");
+    }
+
+    #[test]
+    fn a_first_run_is_compared_with_nothing() {
+        assert_eq!(results(&[&[30.0, 40.0]]).apart_now(), None);
+    }
+
+    #[test]
+    fn lines_that_moved_are_named_with_both_ranges() {
+        let still = results(&[&[30.0, 40.0], &[35.0, 45.0]]).apart_now().expect("two runs");
+        assert!(still.ends_with("overlap on each of 1 lines."), "{still}");
+        let moved = results(&[&[30.0, 40.0], &[55.0, 65.0]]).apart_now().expect("two runs");
+        assert!(
+            moved.ends_with("overlap on 0 of 1 lines, but not on row (0.55-0.65, before 0.30-0.40)."),
+            "{moved}"
+        );
+    }
+
+    #[test]
+    fn only_what_this_run_measured_is_said_to_have_moved() {
+        let mut results = results(&[&[30.0, 40.0], &[55.0, 65.0]]);
+        results.new.clear();
+        assert_eq!(results.apart_now(), None);
+    }
+
+    #[test]
+    fn a_figure_comes_back_from_its_line() {
+        let results = results(&[&[30.0, 40.0], &[55.0, 65.0]]);
+        let figure = &results.figures[0];
+        assert_eq!(Figure::of_line(&figure.to_line()).as_ref(), Some(figure));
+        // As it was written before there was a run before.
+        let line = figure.to_line();
+        let (old, _) = line.rsplit_once('\t').expect("fields");
+        let old = Figure::of_line(old).expect("a line");
+        assert_eq!(old.before, None);
+        assert_eq!(old.ratio, figure.ratio);
+    }
+
+    #[test]
+    fn comparisons_of_their_own_leave_the_table_alone() {
+        let mut results = Results::default();
+        results.put(figure("mimalloc", "filch", &[90.0, 92.0]));
+        results.put(figure("mimalloc", "filch, mimalloc", &[20.0, 22.0]));
+        results.put(figure("spawn", "filch", &[30.0, 40.0]));
+        assert_eq!(results.get("row", "filch").map(|figure| figure.value[0]), Some(35.0));
+        let table = table(&results);
+        assert!(table.contains("| row | ns | 35.0 |"), "{table}");
+        assert!(!table.contains("91"), "{table}");
+        let section = section(&results, "mimalloc");
+        assert!(
+            section.contains("| case | unit | filch | filch, mimalloc |"),
+            "{section}"
+        );
+        assert!(
+            section.contains("| row | ns | 91.0 (0.91, 0.90-0.92) | 21.0 (0.21, 0.20-0.22) |"),
+            "{section}"
+        );
+    }
+
+    #[test]
+    fn a_comparison_without_figures_says_so() {
+        assert!(section(&Results::default(), "go").contains("Not measured"));
+    }
 }
