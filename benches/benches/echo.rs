@@ -1,8 +1,8 @@
 //! What does a message over a socket cost the server? `cargo bench --bench echo`.
 
 use filch_benches::count::Counting;
-use filch_benches::echo::{drive, serve, serve_bare};
-use filch_benches::question::{Case, Contender, Driven, Measurement, ONCE, Row, Run, Target, ask};
+use filch_benches::echo::{drive, room, serve, serve_bare};
+use filch_benches::question::{Case, Contender, Driven, Measurement, ONCE, Row, Run, Target, ask, is_full};
 use filch_benches::{Filch, Rt, Smol, Tokio, WORKERS};
 use std::time::Duration;
 
@@ -46,7 +46,17 @@ fn sized(child: &mut Measurement, connections: usize) -> Driven {
     drive(child, connections, Duration::from_secs(2), "echo_connections_p99")
 }
 
+/// How many connections the curve has.
+const SIZES: &[usize] = &[1, 10, 100, 1_000, 10_000];
+
 fn main() {
+    let most = room(10_000);
+    let sizes = &SIZES[..SIZES.iter().filter(|size| **size <= most).count()];
+    if is_full() && sizes.len() < SIZES.len() {
+        println!(
+            "echo_connections: some sizes are left out, since this process may have {most} connections only (ulimit -n)"
+        );
+    }
     ask(
         "echo",
         &[
@@ -82,7 +92,7 @@ fn main() {
                 }],
                 contenders: CONTENDERS,
                 base: "tokio",
-                points: &[1, 10, 100, 1_000, 4_000],
+                points: sizes,
                 full: true,
                 drive: Some(sized),
             },

@@ -1,7 +1,9 @@
 //! How many requests does a server of hyper's answer? `cargo bench --bench http -- --full`; needs wrk and h2load (Debian's packages wrk and nghttp2-client).
 
 use filch_benches::count::{Counting, cpu_seconds};
-use filch_benches::question::{Case, Contender, Driven, Measurement, ONCE, Row, Run, Target, ask, wait_for_stop};
+use filch_benches::question::{
+    Case, Contender, Driven, Measurement, ONCE, Row, Run, Target, ask, is_full, wait_for_stop,
+};
 use filch_benches::{Filch, Rt, Tokio, WORKERS};
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
@@ -130,7 +132,7 @@ fn h2load(child: &mut Measurement, connections: &str, streams: &str, rate: &'sta
 
 /// Whether a client is installed; says what that costs if it is not, in the long programme.
 fn is_there(program: &str, package: &str, protocol: &str) -> bool {
-    if !std::env::args().any(|word| word == "--full") {
+    if !is_full() {
         return true;
     }
     let found = Command::new(program)

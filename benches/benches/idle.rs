@@ -1,9 +1,9 @@
 //! What does a runtime cost that has nothing to do, and what does it keep of a burst? `cargo bench --bench idle`.
 
 use filch_benches::count::{Counting, count_bytes, cpu_seconds, live_bytes, resident_bytes, trim, waits};
+use filch_benches::echo::room;
 use filch_benches::question::{Case, Driven, Measurement, ONCE, Row, Run, Target, ask_rounds};
 use filch_benches::{Rt, Stream, WORKERS, all};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,30 +15,12 @@ static ALLOCATOR: Counting = Counting;
 
 const CONNECTIONS: usize = 10_000;
 const SLEEPERS: usize = 10_000;
-/// Descriptors that are no connection.
-const OTHERS: usize = 200;
 const BURST: usize = 1_000_000;
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// How many connections this process may have, at most [`CONNECTIONS`]. Raises the soft limit to the hard one.
-fn room() -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    // It stays as it is if the system refuses.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    );
-    let limit = getrlimit(Resource::Nofile).current;
-    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    CONNECTIONS.min(limit.saturating_sub(OTHERS))
-}
-
 /// The server's half. The other ends of its connections are the parent's.
 fn idle<R: Rt>(run: &mut Run) {
-    let connections = room();
+    let connections = room(CONNECTIONS);
     let length = Duration::from_secs(if run.counts { 1 } else { 10 });
     let waiting = Arc::new(AtomicUsize::new(0));
     let runtime = R::start(WORKERS);
@@ -104,7 +86,7 @@ fn connect(child: &mut Measurement, _: usize) -> Driven {
         stream.read_exact(&mut [0]).expect("the server greets");
         stream
     };
-    let streams: Vec<_> = (0..room()).map(connect).collect();
+    let streams: Vec<_> = (0..room(CONNECTIONS)).map(connect).collect();
     let connections = child.number();
     assert_eq!(connections, streams.len() as f64, "both have the same limit");
     Driven {

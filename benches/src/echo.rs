@@ -4,6 +4,7 @@ use crate::count::cpu_seconds;
 use crate::question::{Driven, Measurement, Run, wait_for_stop};
 use crate::stats::percentile;
 use crate::{Rt, Stream};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -118,6 +119,32 @@ fn echo_bare(mut poll: mio::Poll, new: &Receiver<std::net::TcpStream>) {
     }
 }
 
+/// How many of so many connections this process may have. Raises the soft limit to the hard one, for its children too.
+pub fn room(connections: usize) -> usize {
+    /// Descriptors that are no connection.
+    const OTHERS: usize = 200;
+    let limit = getrlimit(Resource::Nofile);
+    // It stays as it is if the system refuses.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    );
+    let limit = getrlimit(Resource::Nofile).current;
+    let limit = limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    connections.min(limit.saturating_sub(OTHERS))
+}
+
+/// A connection to a server that has accepted it: else its queue of connections may overflow, and then each takes a second.
+fn connected(port: u16) -> std::net::TcpStream {
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+    stream.write_all(b"?").expect("there is room for a byte");
+    stream.read_exact(&mut [0]).expect("the server answers");
+    stream
+}
+
 fn nonblocking(stream: std::net::TcpStream, poll: &mio::Poll, token: usize) -> mio::net::TcpStream {
     stream.set_nodelay(true).expect("TCP has it");
     stream.set_nonblocking(true).expect("it can");
@@ -138,10 +165,7 @@ pub fn drive(child: &mut Measurement, connections: usize, length: Duration, row:
     let port = child.number() as u16;
     let mut poll = mio::Poll::new().expect("an epoll");
     let mut events = mio::Events::with_capacity(connections);
-    let connect = |token| {
-        let stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
-        nonblocking(stream, &poll, token)
-    };
+    let connect = |token| nonblocking(connected(port), &poll, token);
     let mut streams: Vec<_> = (0..connections).map(connect).collect();
     let message = [b'x'; MESSAGE];
     let mut left = vec![MESSAGE; connections];
@@ -196,10 +220,7 @@ pub fn drive_at(
     let port = child.number() as u16;
     let mut poll = mio::Poll::new().expect("an epoll");
     let mut events = mio::Events::with_capacity(connections);
-    let connect = |token| {
-        let stream = std::net::TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
-        nonblocking(stream, &poll, token)
-    };
+    let connect = |token| nonblocking(connected(port), &poll, token);
     let mut streams: Vec<_> = (0..connections).map(connect).collect();
     let message = [b'x'; MESSAGE];
     // When what is on its way was due, and how many bytes have come of the first.

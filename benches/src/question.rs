@@ -344,6 +344,11 @@ impl Options {
     }
 }
 
+/// Whether the command line asks for the long programme. A child's does not.
+pub fn is_full() -> bool {
+    std::env::args().any(|word| word == "--full")
+}
+
 /// Runs a program: measures as a child, or asks all contenders and writes what they say.
 ///
 /// # Panics
@@ -376,6 +381,7 @@ pub fn ask_rounds(question: &str, cases: &[Case], rounds: usize) {
             std::process::exit(2);
         }
     };
+    more::check(question, cases);
     let mut results = Results::read();
     let wanted = |case: &&Case| {
         (options.full || !case.full)
@@ -398,7 +404,6 @@ pub fn ask_rounds(question: &str, cases: &[Case], rounds: usize) {
         results.write();
     }
     if options.full {
-        more::check(question, cases);
         for case in cases.iter().filter(wanted) {
             more::each(question, case, |section, entries| {
                 run_case(

@@ -100,7 +100,6 @@ fn switched(builder: &mut tokio::runtime::Builder) {
         Ok("alt_timer") => builder.enable_alt_timer(),
         Ok("eager_driver_handoff") => builder.enable_eager_driver_handoff(),
         Ok("disable_lifo_slot") => builder.disable_lifo_slot(),
-        Ok("event_interval") => builder.event_interval(1),
         Ok(other) => panic!("there is no switch {other}"),
     };
 }
