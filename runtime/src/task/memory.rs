@@ -11,8 +11,8 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::cell::RefCell;
 use std::ptr::NonNull;
 
-/// Of so many bytes a thread keeps no more: some two thousand small tasks.
-const KEPT: usize = 256 * 1024;
+/// Of so many bytes a thread keeps no more: some thousand small tasks. Little enough that two idle workers hold no tenth of what a small process has.
+const KEPT: usize = 128 * 1024;
 
 /// The bytes from one class to the next, and the alignment of all.
 const STEP: usize = 16;

@@ -47,8 +47,8 @@
 use crate::shim::{AtomicUsize, Bug, KnownBit, Ordering, exclusive, fence, seeded};
 
 /// A runnable of this task exists (in a queue, in a slot, on its way there), or, together with `RUNNING`, the task was
-/// woken during its poll and will be queued again at the end of it. Set by wakes and aborts, cleared by the start of a
-/// poll. Whoever sets it on an idle task owns the one runnable.
+/// woken during its poll and will be queued again at the end of it, or since it was queued again. Set by wakes and aborts, cleared by the start of a
+/// poll, and by the end of one after which the task is queued again. Whoever sets it on an idle task owns the one runnable.
 const SCHEDULED: usize = 1 << 0;
 /// A worker owns the future: it polls it, drops it, or stores its output; or the runnable of a task that was woken during its poll does. Set by the start of a poll, cleared
 /// by the end of one after which nobody owns it. Excludes every other access to the future.
