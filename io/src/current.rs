@@ -53,14 +53,18 @@ pub struct Enter {
 
 struct Shared {
     reactors: Vec<Reactor>,
-    /// To so many of them, the first ones, sockets are dealt that have no home: as many as the machine can run at a time. More of them would find fewer events
-    /// each, and wake more threads for these.
+    /// To so many of them, the first ones, sockets are dealt that have no home: see [`dealt`].
     dealt: usize,
     hooks: Hooks,
     /// Where its sockets are, if they are simulated.
     network: Option<Network>,
     /// Counts up for sockets of threads that have no home.
     next: AtomicUsize,
+}
+
+/// How many of `reactors` sockets are dealt to: one for every two processors. More of them would find fewer events each, and wake more threads for these.
+fn dealt(processors: usize, reactors: usize) -> usize {
+    processors.div_ceil(2).min(reactors)
 }
 
 impl Handle {
@@ -97,7 +101,7 @@ impl Handle {
         // Nothing that is simulated depends on the machine.
         let dealt = match &network {
             Some(_) => all,
-            None => std::thread::available_parallelism().map_or(all, |processors| processors.get().min(all)),
+            None => std::thread::available_parallelism().map_or(all, |processors| dealt(processors.get(), all)),
         };
         Handle {
             shared: Arc::new(Shared {
@@ -233,4 +237,16 @@ impl Drop for Enter {
 async fn refuse(name: String) -> io::Result<Vec<SocketAddr>> {
     let text = format!("cannot look up {name:?}: this runtime was given no resolver for host names");
     Err(io::Error::new(io::ErrorKind::Unsupported, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_processors_share_a_reactor() {
+        let dealt_of = |processors| dealt(processors, 64);
+        assert_eq!([1, 2, 3, 4, 128].map(dealt_of), [1, 1, 2, 2, 64]);
+        assert_eq!(dealt(4, 1), 1);
+    }
 }
