@@ -8,7 +8,7 @@
 mod imp {
     use std::cell::Cell;
     use std::sync::atomic::Ordering;
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     pub(crate) use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
     pub(crate) use std::sync::{
@@ -46,6 +46,11 @@ mod imp {
 
     /// A poll in which a worker is found at so many looks in a row is long enough for a spare.
     pub(crate) const STUCK: u32 = 10;
+
+    /// For how long a worker was awake.
+    pub(crate) fn stopwatch() -> Option<Instant> {
+        Some(Instant::now())
+    }
 
     /// The parts of a worker's list of live tasks.
     pub(crate) const LIST_PARTS: usize = 4;
@@ -221,7 +226,7 @@ mod imp {
 
 #[cfg(loom)]
 mod imp {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     pub(crate) use loom::cell::UnsafeCell;
     pub(crate) use loom::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, fence};
@@ -240,6 +245,11 @@ mod imp {
 
     /// One look is enough: more of them are the same to a model.
     pub(crate) const STUCK: u32 = 1;
+
+    /// None: a model that hung on time would not be the same twice.
+    pub(crate) fn stopwatch() -> Option<Instant> {
+        None
+    }
 
     /// The parts of a worker's list of live tasks. Each has its own lock, and what one lock guards, the models see with one part.
     pub(crate) const LIST_PARTS: usize = 1;

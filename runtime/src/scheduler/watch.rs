@@ -7,11 +7,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A worker with so many polls from look to look, of a microsecond each or less, is brisk.
-const BRISK: usize = 1024;
+/// What a worker polls in this time it keeps to itself: another one that is woken takes a tenth of that until it runs, and costs the processor more than that.
+const KEPT: Duration = Duration::from_micros(100);
 
-/// So many tasks of a brisk worker are worth the wake of another one: they take it up to 128 us, most of them a tenth of that.
+/// So many tasks are worth another worker's coming, however short they are.
 const MANY: usize = 128;
+
+/// So many are at least: one runs next.
+const FEW: usize = 2;
 
 /// A worker's sign of life, and what the watcher asks for.
 #[derive(Debug)]
@@ -24,8 +27,8 @@ pub(crate) struct Pulse {
     stuck: AtomicBool,
     /// Of a spare: a [`Duty`].
     duty: AtomicUsize,
-    /// Its polls are so short that few tasks are not worth another worker's coming.
-    brisk: AtomicBool,
+    /// So many tasks in the queue are worth another worker's coming.
+    surplus: AtomicUsize,
 }
 
 /// What a spare is at.
@@ -48,7 +51,7 @@ impl Pulse {
             driver_due: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             duty: AtomicUsize::new(Duty::Rests as usize),
-            brisk: AtomicBool::new(false),
+            surplus: AtomicUsize::new(FEW),
         }
     }
 
@@ -74,16 +77,25 @@ impl Pulse {
     #[inline]
     pub(crate) fn surplus(&self) -> usize {
         // Relaxed, here and below: a hint.
-        if self.brisk.load(Ordering::Relaxed) { MANY } else { 2 }
+        self.surplus.load(Ordering::Relaxed)
     }
 
-    /// The watcher counted the polls since its last look. True if they were many before and are no more: what is queued may have been kept from others.
-    pub(crate) fn set_polls(&self, polls: usize) -> bool {
-        let (was, is) = (self.brisk.load(Ordering::Relaxed), polls >= BRISK);
+    /// The worker ran without a pause for a while, and polled so often. True if less is a surplus now: what is queued may have been kept from others.
+    pub(crate) fn set_pace(&self, polls: usize, time: Duration) -> bool {
+        let (was, is) = (self.surplus(), worth(polls, time));
         if was != is {
-            self.brisk.store(is, Ordering::Relaxed);
+            self.surplus.store(is, Ordering::Relaxed);
         }
-        was && !is
+        is < was
+    }
+
+    /// As [`set_pace`](Self::set_pace), for one of many short whiles.
+    pub(crate) fn blend_pace(&self, polls: usize, time: Duration) {
+        let was = self.surplus();
+        let is = blend(was, worth(polls, time));
+        if was != is {
+            self.surplus.store(is, Ordering::Relaxed);
+        }
     }
 
     /// Whether the watcher asks for a turn of the driver.
@@ -168,6 +180,17 @@ impl Pulse {
         // Acquire: what the watcher saw, the rescuer sees, or it would take the worker for one that needs no help. Lowering it tells nobody anything.
         self.is_stuck() && self.stuck.swap(false, Ordering::Acquire)
     }
+}
+
+/// How many tasks take [`KEPT`], at a pace of so many in `time`.
+fn worth(polls: usize, time: Duration) -> usize {
+    let kept = KEPT.as_nanos().saturating_mul(polls as u128) / time.as_nanos().max(1);
+    usize::try_from(kept).unwrap_or(MANY).clamp(FEW, MANY)
+}
+
+/// One more figure: it counts for a quarter.
+fn blend(before: usize, new: usize) -> usize {
+    (3 * before + new) / 4
 }
 
 /// The alarm, as the workers see it.
@@ -302,5 +325,23 @@ impl Watch {
     #[inline]
     pub(crate) fn has_trouble(&self) -> bool {
         self.trouble.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_surplus_takes_a_tenth_of_a_millisecond() {
+        let millisecond = Duration::from_millis(1);
+        assert_eq!(
+            [0, 1, 30, 200, 1_000, 5_000].map(|polls| worth(polls, millisecond)),
+            [2, 2, 3, 20, 100, 128]
+        );
+        assert_eq!(worth(1, Duration::ZERO), MANY);
+        assert_eq!(blend(10, 50), 20);
+        // However long it was brisk, it comes down.
+        assert_eq!((0..40).fold(MANY, |surplus, _| blend(surplus, FEW)), FEW);
     }
 }

@@ -10,9 +10,9 @@
 //! A worker that polls briskly but did not come to turn its driver since the last look is asked to: so the bound
 //! on that is in time as well as in polls, and no poll reads a clock.
 //!
-//! It also counts the polls from look to look. Where they are so many that they must be very short, two tasks in the queue are not yet a surplus: to wake another worker
-//! takes longer than to run them, and tasks that wake each other get slower with each worker that they are spread over. If a long poll comes after all, the next looks find it,
-//! and a look that finds fewer polls wakes another worker for what is queued.
+//! It also counts the polls from look to look; workers that park do so themselves. Where polls are short, two tasks in the queue are not yet a surplus, but as many as take 0.1 ms: to
+//! wake another worker takes longer than to run a few, and tasks that wake each other get slower with each worker that they are spread over. If a long poll comes after all, the next
+//! looks find it, and a look that finds fewer polls wakes another worker for what is queued.
 //!
 //! When every worker has been in one poll for [`STUCK`] looks and something is due, nobody is free to come. Then the watcher has a *spare* called: a thread
 //! with a core of its own, that takes over what the stuck ones have queued, and serves their reactors and timers, until it finds nothing
@@ -30,7 +30,7 @@
 use crate::alarm::Alarm;
 use crate::scheduler::shared::Shared;
 use crate::scheduler::watch::Duty;
-use crate::shim::{Bug, STUCK, seeded};
+use crate::shim::{Bug, LOOK, STUCK, seeded};
 
 /// What the watcher remembers from look to look.
 #[derive(Debug)]
@@ -42,6 +42,7 @@ pub(crate) struct Watcher {
 struct Seen {
     beat: usize,
     turns: usize,
+    parks: usize,
     /// The worker was running at the last look.
     running: bool,
     /// At so many looks in a row it was in the same poll.
@@ -101,7 +102,6 @@ impl Watcher {
                 false => shared.idle.is_parked(index) || !shared.gate.admits(index),
             };
             if is_away {
-                let _ = remote.pulse.set_polls(0);
                 seen.running = false;
                 if !is_spare && shared.gate.admits(index) {
                     (worker_is_free, all_are_stuck) = (true, false);
@@ -112,11 +112,14 @@ impl Watcher {
             let mut now = Seen {
                 beat: remote.pulse.count(),
                 turns: remote.counters.turns.get(),
+                parks: remote.counters.parks.get(),
                 running: true,
                 looks: 0,
             };
             let before = *seen;
-            if before.running && remote.pulse.set_polls(now.beat.wrapping_sub(before.beat) / 2) {
+            // Who parked meanwhile has found out by itself how fast it is.
+            let runs_on = before.running && now.parks == before.parks;
+            if runs_on && remote.pulse.set_pace(now.beat.wrapping_sub(before.beat) / 2, LOOK) {
                 kept |= remote.stealer.len() >= remote.pulse.surplus();
             }
             // A spare whose thread does not come is as good as stuck, and so is a worker that was given away to such a one: its beat stays odd.

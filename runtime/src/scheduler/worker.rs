@@ -11,7 +11,7 @@ use crate::scheduler::owned::Pool;
 use crate::scheduler::shared::{Remote, Shared};
 use crate::scheduler::watch::Duty;
 use crate::shim::deque::{Local, Steal};
-use crate::shim::{Bug, Ordering, seeded, thread_local_const};
+use crate::shim::{Bug, Ordering, seeded, stopwatch, thread_local_const};
 use crate::task::join::JoinHandle;
 use crate::task::raw::{Make, Plain, Runnable};
 use std::cell::{Cell, RefCell};
@@ -19,6 +19,7 @@ use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 use std::task::Waker;
+use std::time::Instant;
 
 /// Polls between two looks at inbox and driver, at most. Tokio and Go use 61 as well: odd, so that it does not beat in time with
 /// loops of the program.
@@ -55,6 +56,8 @@ pub(crate) struct Core {
     random: Cell<u32>,
     /// How close together timers made this worker wake up.
     pace: Cell<Pace>,
+    /// When this worker woke up, and how often it had polled then.
+    woke: Cell<(Option<Instant>, usize)>,
     /// The watcher knows that this worker runs.
     watched: Cell<bool>,
     /// The wakers of one turn of the driver; kept for its memory.
@@ -103,6 +106,7 @@ impl Core {
             surplus: Cell::new(false),
             random: Cell::new(0x9E37_79B9 ^ u32::try_from(index).unwrap_or(0).wrapping_mul(0x85EB_CA6B) | 1),
             pace: Cell::new(Pace::default()),
+            woke: Cell::new((None, 0)),
             watched: Cell::new(false),
             ready: Cell::new(Vec::new()),
         })
@@ -596,7 +600,13 @@ impl Context {
         remote.counters.parks.bump();
         remote.counters.turns.bump();
         let mut wakers = core.ready.take();
+        let (woke, polled) = core.woke.get();
+        let polls = remote.pulse.polls().wrapping_sub(polled);
+        if let (Some(woke), true) = (woke, polls > 0) {
+            remote.pulse.blend_pace(polls, woke.elapsed());
+        }
         core.pace.set(remote.driver.park(core.pace.get(), &mut wakers));
+        core.woke.set((stopwatch(), remote.pulse.polls()));
         core.searching.set(idle.retract(core.index));
         self.wake(core, wakers);
     }
