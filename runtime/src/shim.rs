@@ -47,7 +47,7 @@ mod imp {
     /// A poll in which a worker is found at so many looks in a row is long enough for a spare.
     pub(crate) const STUCK: u32 = 10;
 
-    /// For how long a worker was awake.
+    /// For measuring how long a worker is awake.
     pub(crate) fn stopwatch() -> Option<Instant> {
         Some(Instant::now())
     }

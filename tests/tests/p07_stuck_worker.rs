@@ -399,3 +399,83 @@ fn what_takes_longer_than_it_used_to_is_shared() {
         assert_eq!(most, Some(2), "one worker did it all");
     });
 }
+
+/// Some tasks that are spawned together after a pause, again and again.
+async fn batches(count: usize, tasks: usize, task: impl Fn() + Clone + Send + 'static) {
+    for _ in 0..count {
+        sleep(Duration::from_millis(1)).await;
+        let spawned: Vec<_> = (0..tasks)
+            .map(|_| {
+                let task = task.clone();
+                filch::spawn(async move { task() })
+            })
+            .collect();
+        for task in spawned {
+            task.await.expect("no panic");
+        }
+    }
+}
+
+/// A worker that parks so often that the watcher never sees it run from one look to the next finds out by itself that its tasks take long now, and shares two of them.
+#[test]
+fn who_parks_often_learns_that_tasks_take_long() {
+    within(|| {
+        let runtime = multi(2);
+        let threads = Arc::new(Mutex::new(HashSet::new()));
+        let test = runtime.spawn({
+            let threads = threads.clone();
+            async move {
+                // Short ones, until the watcher has looked some times.
+                let begin = Instant::now();
+                while begin.elapsed() < Duration::from_millis(20) {
+                    for _ in 0..1_000 {
+                        yield_now().await;
+                    }
+                }
+                // Three of 0.2 ms are over before the watcher has looked twice.
+                let compute = {
+                    let threads = threads.clone();
+                    move || {
+                        let begin = Instant::now();
+                        while begin.elapsed() < Duration::from_micros(200) {
+                            std::hint::spin_loop();
+                        }
+                        lock(&threads).insert(std::thread::current().id());
+                    }
+                };
+                for _ in 0..50 {
+                    lock(&threads).clear();
+                    batches(10, 3, compute.clone()).await;
+                    if lock(&threads).len() == 2 {
+                        break;
+                    }
+                }
+            }
+        });
+        runtime.block_on(test).expect("no panic");
+        assert_eq!(lock(&threads).len(), 2, "one worker did it all");
+    });
+}
+
+/// A few tasks that are over in no time wake nobody, once their worker knows that.
+#[test]
+fn few_short_tasks_wake_no_other_worker() {
+    const BATCHES: usize = 200;
+    within(|| {
+        let runtime = multi(2);
+        let attempt = || {
+            let parks = || -> usize { (0..2).map(|worker| runtime.metrics().worker_park_count(worker)).sum() };
+            runtime
+                .block_on(runtime.spawn(batches(50, 4, || ())))
+                .expect("no panic");
+            let before = parks();
+            runtime
+                .block_on(runtime.spawn(batches(BATCHES, 4, || ())))
+                .expect("no panic");
+            parks() - before
+        };
+        // The one that sleeps between the batches parks once for each. A worker that is woken for tasks parks again. A busy machine makes short tasks long.
+        let least = (0..10).map(|_| attempt()).find(|parks| *parks < BATCHES + BATCHES / 2);
+        assert!(least.is_some(), "another worker was woken for each batch");
+    });
+}

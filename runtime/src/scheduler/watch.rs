@@ -80,22 +80,28 @@ impl Pulse {
         self.surplus.load(Ordering::Relaxed)
     }
 
-    /// The worker ran without a pause for a while, and polled so often. True if less is a surplus now: what is queued may have been kept from others.
+    /// It polled so often in such a time, without a park. True if less is a surplus now: what is queued may have been kept from others.
     pub(crate) fn set_pace(&self, polls: usize, time: Duration) -> bool {
-        let (was, is) = (self.surplus(), worth(polls, time));
+        self.set_surplus(worth(polls, time))
+    }
+
+    /// As [`set_pace`](Self::set_pace), for one of many short times between two parks.
+    pub(crate) fn blend_pace(&self, polls: usize, time: Duration) {
+        self.set_surplus(blend(self.surplus(), worth(polls, time)));
+    }
+
+    /// Nothing is known of its pace.
+    pub(crate) fn forget_pace(&self) {
+        self.set_surplus(FEW);
+    }
+
+    /// True if it is less than before.
+    fn set_surplus(&self, is: usize) -> bool {
+        let was = self.surplus();
         if was != is {
             self.surplus.store(is, Ordering::Relaxed);
         }
         is < was
-    }
-
-    /// As [`set_pace`](Self::set_pace), for one of many short whiles.
-    pub(crate) fn blend_pace(&self, polls: usize, time: Duration) {
-        let was = self.surplus();
-        let is = blend(was, worth(polls, time));
-        if was != is {
-            self.surplus.store(is, Ordering::Relaxed);
-        }
     }
 
     /// Whether the watcher asks for a turn of the driver.
@@ -188,7 +194,7 @@ fn worth(polls: usize, time: Duration) -> usize {
     usize::try_from(kept).unwrap_or(MANY).clamp(FEW, MANY)
 }
 
-/// One more figure: it counts for a quarter.
+/// One more figure, which counts for a quarter.
 fn blend(before: usize, new: usize) -> usize {
     (3 * before + new) / 4
 }

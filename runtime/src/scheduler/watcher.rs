@@ -103,6 +103,10 @@ impl Watcher {
             };
             if is_away {
                 seen.running = false;
+                if is_spare {
+                    // It never parks, and may be called for something else the next time.
+                    remote.pulse.forget_pace();
+                }
                 if !is_spare && shared.gate.admits(index) {
                     (worker_is_free, all_are_stuck) = (true, false);
                 }

@@ -600,15 +600,21 @@ impl Context {
         remote.counters.parks.bump();
         remote.counters.turns.bump();
         let mut wakers = core.ready.take();
-        let (woke, polled) = core.woke.get();
-        let polls = remote.pulse.polls().wrapping_sub(polled);
-        if let (Some(woke), true) = (woke, polls > 0) {
-            remote.pulse.blend_pace(polls, woke.elapsed());
-        }
+        self.note_pace(core);
         core.pace.set(remote.driver.park(core.pace.get(), &mut wakers));
         core.woke.set((stopwatch(), remote.pulse.polls()));
         core.searching.set(idle.retract(core.index));
         self.wake(core, wakers);
+    }
+
+    /// How fast did this worker poll since it woke up?
+    fn note_pace(&self, core: &Core) {
+        let pulse = &self.remote(core).pulse;
+        let (woke, before) = core.woke.get();
+        let polls = pulse.polls().wrapping_sub(before);
+        if let Some(woke) = woke.filter(|_| polls > 0) {
+            pulse.blend_pace(polls, woke.elapsed());
+        }
     }
 
     /// Announces the park. False, and taken back, if there is announced work.
